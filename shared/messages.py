@@ -1,0 +1,352 @@
+"""What travels between the services: facts in the past tense, requests in the imperative.
+
+Every payload is one of these structs as MessagePack. A subject that carries, or may one day carry, several kinds has a
+tagged struct. Unknown fields are ignored and new fields have defaults, so two versions run side by side in a roll-out.
+Instants are microseconds since the epoch (``shared.clock``).
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from shared.clock import Instant
+
+Properties = dict[str, Any]
+
+
+# --- EVENTS -----------------------------------------------------------------------------------------------------------
+
+
+class Event(Struct, frozen=True, tag="event", omit_defaults=True):
+    """Something a person did, or something Beckon did to a person (``source == "beckon"``).
+
+    ``timestamp`` is when it happened, as the sender says; ``received`` is when the tracker took it. The instant at which
+    it *arrived*, which orders everything, is the stream's own and is not part of the payload.
+    """
+
+    id: str
+    person: str
+    name: str
+    timestamp: Instant
+    received: Instant
+    properties: Properties = {}
+    context: Properties = {}
+    user_id: str | None = None
+    anonymous_id: str | None = None
+    source: str = "api"
+    trusted: bool = False
+
+
+class HistoryEvent(Struct, frozen=True, array_like=True):
+    """An event as an actor remembers it. ``n`` counts the person's events in the order of arrival, from 1."""
+
+    n: int
+    id: str
+    name: str
+    timestamp: Instant
+    arrived: Instant
+    properties: Properties
+    trusted: bool = False
+
+
+# --- Evaluation -------------------------------------------------------------------------------------------------------
+
+
+class RuleState(Struct, frozen=True, array_like=True):
+    """What a person's actor remembers about one rule.
+
+    ``holds``: the truth of ``when`` at ``at``, the last instant it was evaluated for. ``seen``: the ordinal ``n`` of the
+    last event taken into account. ``fired``: the firings that still count towards ``reentry``, oldest first, as
+    (trigger id, instant); one that came to nothing is taken out again.
+    """
+
+    version: int
+    holds: bool
+    at: Instant
+    seen: int
+    fired: list[tuple[str, Instant]] = []
+
+
+class Person(Struct, array_like=True):
+    """A person as the rules see one. ``history`` is ordered by (timestamp, n); ``count`` is the highest ``n`` given out."""
+
+    key: str
+    profile: Properties = {}
+    history: list[HistoryEvent] = []
+    count: int = 0
+
+
+class Step(Struct, frozen=True, array_like=True):
+    """One thing that happens to a person: the arrival of ``event`` at ``at``, or, without an event, a due timer."""
+
+    at: Instant
+    event: HistoryEvent | None = None
+
+
+class Case(Struct, array_like=True):
+    """One person to be advanced through ``steps`` (in order of ``at``). ``person`` is as before the first step."""
+
+    person: Person
+    rules: dict[str, RuleState]
+    steps: list[Step]
+
+
+class EmailAction(Struct, frozen=True, tag="email", omit_defaults=True):
+    template: str
+    coupon: str | None = None
+
+
+Action = EmailAction
+
+
+class Terms(Struct, frozen=True, omit_defaults=True):
+    """What a rule says about its sends; travels with each trigger so that nobody has to look the rule up again."""
+
+    action: Action
+    category: str = "default"
+    priority: int = 0
+    holdout: float = 0.0
+    """Share of people, 0 to 1, deliberately not mailed."""
+    verify: bool = True
+    test: bool = False
+    """The rule's status is ``test``: deliver to the test recipients only."""
+
+
+class Fire(Struct, frozen=True, omit_defaults=True):
+    """A rule turned true for a person. ``because``: ordinals ``n`` of the events that make it so."""
+
+    trigger: str
+    rule: str
+    version: int
+    at: Instant
+    terms: Terms
+    because: list[int] = []
+    timer: bool = False
+    """True if a due timer fired it, not an event."""
+    expires: Instant | None = None
+
+
+class Verdict(Struct, omit_defaults=True):
+    """The answer to one ``Case``. ``wake``: the earliest later instant at which some truth could change by itself.
+
+    ``error`` is set, and everything else is left as it was, if the case could not be evaluated.
+    """
+
+    rules: dict[str, RuleState] = {}
+    fires: list[Fire] = []
+    wake: Instant | None = None
+    error: str = ""
+
+
+class Evaluate(Struct):
+    """Request on ``rules.evaluate``."""
+
+    cases: list[Case]
+
+
+class Evaluated(Struct):
+    """Reply to ``Evaluate``: one verdict per case, in order."""
+
+    verdicts: list[Verdict]
+
+
+class Verify(Struct):
+    """Request on ``rules.verify``: does ``when`` of this rule still hold for this person at ``at``?"""
+
+    rule: str
+    version: int
+    person: Person
+    at: Instant
+
+
+class Verified(Struct):
+    """Reply to ``Verify``. ``holds`` is false with a ``reason`` where the rule is no longer live."""
+
+    holds: bool
+    reason: str = ""
+
+
+# --- People -----------------------------------------------------------------------------------------------------------
+
+
+class GetPerson(Struct):
+    """Request on ``people.get.<partition>``."""
+
+    person: str
+
+
+class PersonFound(Struct):
+    """Reply to ``GetPerson``: the person after every event the stream held when the question came.
+
+    A person never heard of has an empty profile and no history.
+    """
+
+    person: Person
+    at: Instant
+
+
+# --- Rules ------------------------------------------------------------------------------------------------------------
+
+
+class PutRule(Struct):
+    """Request on ``rules.put``: a rule document as YAML or JSON text. Validated whole before anything is stored."""
+
+    document: str
+    by: str = ""
+
+
+class RulePut(Struct):
+    """Reply to ``PutRule``. ``errors`` name a path in the document; with any, nothing was stored.
+
+    ``version`` is unchanged, and ``changed`` false, if the document equals the stored one.
+    """
+
+    id: str = ""
+    version: int = 0
+    changed: bool = False
+    errors: list[str] = []
+    warnings: list[str] = []
+
+
+class ListRules(Struct):
+    """Request on ``rules.list``."""
+
+
+class GetRule(Struct):
+    """Request on ``rules.get``; ``version`` 0 is the current one."""
+
+    id: str
+    version: int = 0
+
+
+class RuleSummary(Struct):
+    id: str
+    version: int
+    name: str
+    status: str
+    changed_at: Instant
+    live_since: Instant | None = None
+
+
+class RulesListed(Struct):
+    rules: list[RuleSummary]
+
+
+class RuleFound(Struct):
+    """Reply to ``GetRule``; ``summary`` is none if there is no such rule. ``document`` is the text as it was put."""
+
+    summary: RuleSummary | None = None
+    document: str = ""
+
+
+# --- TRIGGERS and SENDS -----------------------------------------------------------------------------------------------
+
+
+class Stamps(Struct, omit_defaults=True):
+    """When each stage was done with it; 0: not yet, or not a stage of this one."""
+
+    due: Instant = 0
+    """The instant at which the rule became true."""
+    received: Instant = 0
+    """The tracker took the event that fired it (0 for a timer)."""
+    committed: Instant = 0
+    decided: Instant = 0
+    verified: Instant = 0
+    accepted: Instant = 0
+
+
+class Trigger(Struct, frozen=True, tag="trigger", omit_defaults=True):
+    """A rule fired for a person: published once it is committed, with its id as ``Nats-Msg-Id``."""
+
+    id: str
+    person: str
+    rule: str
+    version: int
+    at: Instant
+    terms: Terms
+    because: list[HistoryEvent] = []
+    timer: bool = False
+    expires: Instant | None = None
+    stamps: Stamps = msgspec.field(default_factory=Stamps)
+
+
+class SendEmail(Struct, frozen=True, tag="email"):
+    """The throttle allowed a trigger. The send's id is the trigger's."""
+
+    trigger: Trigger
+
+
+# --- Throttle ---------------------------------------------------------------------------------------------------------
+
+
+class PutPolicy(Struct):
+    """Request on ``policy.put``: a policy document as YAML or JSON text."""
+
+    document: str
+    by: str = ""
+
+
+class PolicyPut(Struct):
+    version: int = 0
+    errors: list[str] = []
+
+
+class GetPolicy(Struct):
+    """Request on ``policy.get``."""
+
+
+class PolicyFound(Struct):
+    version: int
+    document: str
+
+
+class Suppress(Struct):
+    """Request on ``suppressions.put``: send nothing to this person any more (``remove``: lift that)."""
+
+    person: str
+    reason: str
+    remove: bool = False
+
+
+class Suppressed(Struct):
+    person: str
+    suppressed: bool
+
+
+# --- Outcomes as events -----------------------------------------------------------------------------------------------
+
+OUTCOMES = frozenset(
+    {
+        "email_sent",
+        "email_failed",
+        "email_expired",
+        "email_uncertain",
+        "email_bounced",
+        "email_complained",
+        "email_unsubscribed",
+        "email_opened",
+        "email_clicked",
+        "trigger_suppressed",
+        "trigger_held_out",
+        "webhook_sent",
+    }
+)
+"""Names of the events Beckon writes itself."""
+
+TAKEN_BACK = frozenset({"trigger_suppressed", "email_failed", "email_expired"})
+"""Outcomes by which a firing came to nothing: it no longer counts towards ``reentry`` or caps."""
+
+
+def outcome(name: str, trigger: Trigger, now: Instant, **properties: Any) -> Event:
+    """The fact that ``trigger`` ended as ``name``. Repeating it gives the same event id, so it is one event."""
+    return Event(
+        id=f"{trigger.id}.{name}",
+        person=trigger.person,
+        name=name,
+        timestamp=now,
+        received=now,
+        properties={"trigger_id": trigger.id, "rule": trigger.rule, "version": trigger.version, **properties},
+        source="beckon",
+        trusted=True,
+    )
