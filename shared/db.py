@@ -1,0 +1,114 @@
+"""PostgreSQL: the pool, the migrations, the queries beside a store."""
+
+import asyncio
+import hashlib
+import re
+from pathlib import Path
+
+import asyncpg
+import structlog
+
+from shared.errors import StartError
+
+log = structlog.get_logger()
+
+_HEADED = re.compile(r"^-- name: (\w+)\b.*$", re.MULTILINE)
+_NUMBERED = re.compile(r"^(\d{3})_\w+\.sql$")
+
+
+def queries(path: Path) -> dict[str, str]:
+    """The statements of a ``.sql`` file by name. Each is headed ``-- name: decide  What it is for``."""
+    text = path.read_text(encoding="utf-8")
+    heads = list(_HEADED.finditer(text))
+    ends = [head.start() for head in heads[1:]] + [len(text)]
+    return {head.group(1): text[head.end() : end].strip() for head, end in zip(heads, ends, strict=True)}
+
+
+async def migrate(connection: asyncpg.Connection | asyncpg.pool.PoolConnectionProxy, schema: str, folder: Path) -> int:
+    """Run the numbered files of ``folder`` that ``schema`` has not seen, a transaction each; answers how many ran.
+
+    Replicas that start together wait for each other on an advisory lock. A file that was edited after it ran is refused
+    (``StartError``): write a new one.
+    """
+    await connection.execute("SELECT pg_advisory_lock(hashtext($1))", f"beckon.{schema}")
+    try:
+        await connection.execute(
+            f"CREATE TABLE IF NOT EXISTS {schema}.migrations"
+            " (number int PRIMARY KEY, name text NOT NULL, checksum text NOT NULL, ran_at timestamptz DEFAULT now())"
+        )
+        rows = await connection.fetch(f"SELECT number, checksum FROM {schema}.migrations")  # noqa: S608 - our own name
+        return await _run_missing(connection, schema, folder, {row["number"]: row["checksum"] for row in rows})
+    finally:
+        await connection.execute("SELECT pg_advisory_unlock(hashtext($1))", f"beckon.{schema}")
+
+
+async def _run_missing(
+    connection: asyncpg.Connection | asyncpg.pool.PoolConnectionProxy, schema: str, folder: Path, seen: dict[int, str]
+) -> int:
+    ran = 0
+    for path in sorted(folder.glob("*.sql")):  # noqa: ASYNC240 - at start, before anything else runs
+        match = _NUMBERED.match(path.name)
+        if match is None:
+            raise StartError(f"migration {path.name} of schema {schema}: expected a name like 001_what.sql")
+        number, text = int(match.group(1)), path.read_text(encoding="utf-8")
+        checksum = hashlib.sha256(text.encode()).hexdigest()
+        if number in seen:
+            if seen[number] != checksum:
+                raise StartError(f"migration {path.name} of schema {schema} was edited after it ran; write a new one")
+            continue
+        async with connection.transaction():
+            await connection.execute(text)
+            await connection.execute(
+                f"INSERT INTO {schema}.migrations (number, name, checksum) VALUES ($1, $2, $3)",  # noqa: S608
+                number,
+                path.name,
+                checksum,
+            )
+        log.info("migration_ran", schema=schema, migration=path.name)
+        ran += 1
+    return ran
+
+
+async def open_pool(url: str, *, name: str, schema: str, migrations: Path, size: int) -> asyncpg.Pool:
+    """A pool on a migrated schema. Waits, and says so each few seconds, while PostgreSQL is away."""
+    delay_s = 0.1
+    while True:
+        try:
+            pool = await asyncpg.create_pool(
+                url,
+                min_size=1,
+                max_size=size,
+                command_timeout=30,
+                timeout=5,
+                server_settings={"application_name": f"beckon-{name}"},
+            )
+            try:
+                async with pool.acquire() as connection:
+                    await migrate(connection, schema, migrations)
+            except BaseException:
+                pool.terminate()
+                raise
+        except (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError) as error:
+            log.warning("postgresql_unreachable", error=str(error) or type(error).__name__, retry_in_s=delay_s)
+        except (asyncpg.InvalidSchemaNameError, asyncpg.InvalidAuthorizationSpecificationError) as error:
+            # The setup job makes roles and schemas; it may still be on its way.
+            log.warning("postgresql_not_set_up", schema=schema, error=str(error), retry_in_s=delay_s)
+        except (ValueError, asyncpg.InvalidCatalogNameError, asyncpg.ClientConfigurationError) as error:
+            raise StartError(f"DATABASE_URL: {error}") from None
+        else:
+            return pool
+        await asyncio.sleep(delay_s)
+        delay_s = min(delay_s * 2, 2.0)
+
+
+AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+)
+"""What PostgreSQL being away, or going away, looks like. Worth repeating."""

@@ -1,0 +1,58 @@
+"""Every metric of every service: its name, kind, unit and meaning.
+
+Names follow Prometheus' conventions: ``beckon_<what>_<unit>``, counters end in ``_total``. Label values are few and known
+beforehand; never a person, never an address.
+"""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+FAST_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
+"""Buckets for latencies that are good in milliseconds, in seconds."""
+
+SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+"""Buckets for how many things were handled together."""
+
+# --- Bus --------------------------------------------------------------------------------------------------------------
+
+MESSAGES_HANDLED = Counter(
+    "beckon_messages_handled_total",
+    "Messages taken from a work queue, by how handling ended: done, retry, invalid, failed.",
+    ["consumer", "outcome"],
+)
+DEAD_LETTERS = Counter("beckon_dead_letters_total", "Messages put aside with a reason, by service.", ["service"])
+REQUESTS_SERVED = Counter(
+    "beckon_requests_served_total",
+    "Requests answered on NATS, by subject and outcome: done, refused, failed.",
+    ["subject", "outcome"],
+)
+
+# --- State ------------------------------------------------------------------------------------------------------------
+
+STATE_EVENTS = Counter(
+    "beckon_state_events_total", "Events committed, by outcome: stored, duplicate, dead.", ["outcome"]
+)
+STATE_BATCH = Histogram("beckon_state_batch_steps", "Steps (events and due timers) in one commit.", buckets=SIZES)
+STATE_COMMIT_S = Histogram("beckon_state_commit_seconds", "How long one commit took.", buckets=FAST_S)
+STATE_EVALUATE_S = Histogram("beckon_state_evaluate_seconds", "How long one round of evaluation took.", buckets=FAST_S)
+EVENT_LATENCY_S = Histogram(
+    "beckon_event_committed_seconds", "From an event's arrival in the stream to its commit.", buckets=FAST_S
+)
+TIMER_LATENESS_S = Histogram(
+    "beckon_timer_lateness_seconds", "From the instant a timer was due to the commit of what it did.", buckets=FAST_S
+)
+TIMERS_STRAGGLING = Counter(
+    "beckon_timers_straggling_total", "Overdue timers found by the slow sweep instead of the heap. Must stay 0."
+)
+TRIGGERS_FIRED = Counter("beckon_triggers_fired_total", "Triggers committed.", ["rule"])
+PARTITIONS_OWNED = Gauge("beckon_partitions_owned", "Partitions this process holds the lease of.")
+FENCED_WRITES = Counter(
+    "beckon_fenced_writes_total", "Commits PostgreSQL refused because the lease had gone to another process."
+)
+CLOCK_OFFSET_S = Gauge("beckon_clock_offset_seconds", "PostgreSQL's clock minus this machine's.")
+ACTORS_RESIDENT = Gauge("beckon_actors_resident", "People kept in memory.")
+READER_RESTARTS = Counter(
+    "beckon_reader_restarts_total", "Times a partition's reader began again at its checkpoint, by reason.", ["reason"]
+)
+STREAM_TAIL_LOST = Counter(
+    "beckon_stream_tail_lost_total", "Checkpoints the stream no longer agrees with: NATS lost acknowledged messages."
+)

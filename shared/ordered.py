@@ -1,0 +1,135 @@
+"""Reading one subject of a stream in order, from a sequence, without acknowledgements.
+
+The position is the reader's own business, committed with what was made of the messages; so nothing needs to be
+acknowledged, and a redelivery, which would overtake what came after it, cannot happen.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+import structlog
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+
+from shared import metrics
+from shared.bus import Bus
+from shared.clock import Instant
+from shared.pull import Pull, delivery
+
+log = structlog.get_logger()
+
+
+class Received(NamedTuple):
+    sequence: int
+    arrived: Instant
+    msg: Msg
+
+
+class OrderedReader:
+    """``through`` is the last sequence received (or the position it began at). ``on_arrival`` is called on each message
+    that comes in; ``take`` gives them out. After a gap, an error or silence it begins again behind ``through``."""
+
+    def __init__(
+        self, bus: Bus, stream: str, subject: str, position: int, window: int, on_arrival: Callable[[], None]
+    ) -> None:
+        self._bus = bus
+        self._stream = stream
+        self._subject = subject
+        self._window = window
+        self._on_arrival = on_arrival
+        self._buffer: deque[Received] = deque()
+        self._pull: Pull | None = None
+        self._expected = 1
+        self._stale = False
+        self._restart: asyncio.Task[None] | None = None
+        self.through = position
+
+    async def start(self) -> None:
+        """Raises ``nats.errors.Error`` if the consumer cannot be made now."""
+        name = f"r{self._bus.nc._nuid.next().decode()}"
+        config = ConsumerConfig(
+            name=name,
+            filter_subject=self._subject,
+            deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+            opt_start_seq=self.through + 1,
+            ack_policy=AckPolicy.NONE,
+            mem_storage=True,
+            num_replicas=1,
+            inactive_threshold=30,
+        )
+        await self._bus.nc.jetstream(timeout=2).add_consumer(self._stream, config)
+        self._expected, self._stale = 1, False
+        self._pull = Pull(self._bus, self._stream, name, self._window, self._receive, self._lost)
+        await self._pull.start()
+
+    async def stop(self) -> None:
+        if self._restart:
+            self._restart.cancel()
+            self._restart = None
+        await self._close()
+
+    async def seek(self, position: int) -> None:
+        """Begin again behind ``position``: what was taken but not committed comes once more."""
+        await self.stop()
+        self.through = position
+        self._begin_again("seek")
+
+    def resume(self) -> None:
+        """After a reconnection: the consumer lived on the old connection."""
+        self._begin_again("reconnected")
+
+    def __len__(self) -> int:
+        return len(self._buffer)
+
+    async def take(self, limit: int) -> list[Received]:
+        taken = [self._buffer.popleft() for _ in range(min(limit, len(self._buffer)))]
+        if taken and self._pull:
+            await self._pull.took(len(taken))
+        return taken
+
+    def _receive(self, msg: Msg) -> None:
+        told = delivery(msg)
+        if self._stale:
+            return
+        if told.consumer_sequence != self._expected:
+            self._begin_again("gap")
+            return
+        self._expected += 1
+        self.through = told.stream_sequence
+        self._buffer.append(Received(told.stream_sequence, told.stored, msg))
+        self._on_arrival()
+
+    def _lost(self, reason: str) -> None:
+        log.warning("reader_lost", subject=self._subject, reason=reason)
+        self._begin_again("lost")
+
+    def _begin_again(self, reason: str) -> None:
+        self._stale = True
+        if self._restart is None:
+            metrics.READER_RESTARTS.labels(reason).inc()
+            self._restart = asyncio.create_task(self._reopen(), name=f"reopen {self._subject}")
+
+    async def _reopen(self) -> None:
+        delay_s = 0.05
+        while True:
+            try:
+                await self._close()
+                await self.start()
+                self._restart = None
+                return
+            except (NatsError, TimeoutError, OSError) as error:
+                log.warning("reader_waits", subject=self._subject, error=str(error) or type(error).__name__)
+            await asyncio.sleep(delay_s)
+            delay_s = min(delay_s * 2, 1.0)
+
+    async def _close(self) -> None:
+        """``through`` goes back to what was given out, since the buffer is dropped."""
+        pull, self._pull = self._pull, None
+        if pull:
+            await pull.stop()
+        if self._buffer:
+            self.through = self._buffer[0].sequence - 1
+            self._buffer.clear()
