@@ -99,6 +99,7 @@ class Consumer(Generic[M]):
 
     async def _declare(self, subject: str, concurrency: int) -> None:
         config = ConsumerConfig(
+            name=self._durable,  # with a name the filter is part of the request's subject, where permissions see it
             durable_name=self._durable,
             filter_subject=subject,
             deliver_policy=DeliverPolicy.ALL,
