@@ -26,6 +26,22 @@ REQUESTS_SERVED = Counter(
     ["subject", "outcome"],
 )
 
+# --- Tracker ----------------------------------------------------------------------------------------------------------
+
+TRACKER_REQUESTS = Counter(
+    "beckon_tracker_requests_total",
+    "Requests that brought events, by call (pixel, events) and outcome: accepted, invalid, malformed, unauthorised, "
+    "too_slow, too_large, unsupported, full, unavailable.",
+    ["call", "outcome"],
+)
+TRACKER_EVENTS = Counter(
+    "beckon_tracker_events_total", "Events in readable requests: accepted (stored), rejected (not valid).", ["outcome"]
+)
+TRACKER_BATCH = Histogram("beckon_tracker_batch_events", "Events published together.", buckets=SIZES)
+TRACKER_PUBLISH_S = Histogram(
+    "beckon_tracker_publish_seconds", "From handing a batch to JetStream to its acknowledgement.", buckets=FAST_S
+)
+
 # --- State ------------------------------------------------------------------------------------------------------------
 
 STATE_EVENTS = Counter(

@@ -1,0 +1,70 @@
+"""Reading a request's body within bounds: of type, of size (also once decompressed), of time."""
+
+import asyncio
+import zlib
+
+from aiohttp import web
+
+from services.tracker.events import Malformed
+
+MAX_BODY = 1024 * 1024
+"""Bytes, compressed or not."""
+TYPES = frozenset({"application/json", "text/plain", ""})
+"""``navigator.sendBeacon`` sends a text as ``text/plain``."""
+
+_GZIP = 31
+"""zlib's ``wbits`` for a gzip header and trailer."""
+
+
+class Unsupported(Exception):
+    """A type or an encoding that is not read here."""
+
+
+class TooLarge(Exception):
+    """The body has more than ``MAX_BODY`` bytes."""
+
+    def __init__(self) -> None:
+        super().__init__(f"the body has more than {MAX_BODY} bytes: send it in several requests")
+
+
+class TooSlow(Exception):
+    """The body did not come in time."""
+
+
+async def read(request: web.Request, timeout_s: float) -> bytes:
+    """The body as the sender wrote it. Raises ``Unsupported``, ``TooLarge``, ``TooSlow`` or ``Malformed``.
+
+    The application must have ``client_max_size=MAX_BODY`` and its server ``auto_decompress=False``.
+    """
+    kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if kind not in TYPES:
+        raise Unsupported(f"Content-Type {kind!a} is not read here: send application/json")
+    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in ("identity", "gzip"):
+        raise Unsupported(f"Content-Encoding {encoding!a} is not read here: send gzip or none")
+    if (request.content_length or 0) > MAX_BODY:
+        raise TooLarge
+    try:
+        async with asyncio.timeout(timeout_s):
+            data = await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise TooLarge from None
+    except TimeoutError:
+        raise TooSlow(f"the body did not come within {timeout_s:g} s") from None
+    except (web.RequestPayloadError, ConnectionError):
+        raise Malformed("the body broke off") from None
+    return gunzip(data) if encoding == "gzip" else data
+
+
+def gunzip(data: bytes) -> bytes:
+    """Decompress one gzip member of at most ``MAX_BODY`` bytes, and no further. Raises ``TooLarge`` or ``Malformed``."""
+    inflate = zlib.decompressobj(_GZIP)
+    try:
+        plain = inflate.decompress(data, MAX_BODY + 1)
+    except zlib.error:
+        raise Malformed("the body is not gzip, as Content-Encoding says") from None
+    if len(plain) > MAX_BODY:
+        raise TooLarge
+    if not inflate.eof or inflate.unused_data:
+        raise Malformed("the body is not one whole gzip member")
+    return plain

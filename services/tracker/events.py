@@ -1,0 +1,234 @@
+"""From what a site sends to events that may be stored, and the reasons for what may not.
+
+Pure: bytes or query pairs in, events and rejections out. One bad event of an array does not spoil the others.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from services.tracker.flaws import Flaw, shown
+from services.tracker.timestamps import parse_timestamp
+from services.tracker.values import check_values
+from shared import names
+from shared.clock import MILLISECOND, Instant
+from shared.messages import OUTCOMES, Event
+
+MAX_EVENTS = 500
+"""Events in one request."""
+MAX_EVENT_BYTES = 32 * 1024
+"""One event as JSON."""
+MAX_PERSON = 256
+"""Characters of ``user_id`` and of ``anonymous_id``."""
+MAX_EVENT_ID = 128
+"""Characters of ``event_id``."""
+
+NUMERIC = frozenset({"price", "quantity", "total"})
+"""Properties a pixel gives as numbers. A query knows only text, and the others stay text, as product ids must."""
+
+Entropy = Callable[[int], bytes]
+"""So many random bytes."""
+
+
+class EventIn(Struct, frozen=True):
+    """An event as a site writes it. Fields that are not here are ignored."""
+
+    event: str
+    user_id: str | None = None
+    anonymous_id: str | None = None
+    timestamp: str | int | float | None = None
+    event_id: str | None = None
+    properties: dict[str, Any] | None = None
+    context: dict[str, Any] | None = None
+    write_key: str | None = msgspec.field(name="writeKey", default=None)
+
+
+class Origin(NamedTuple):
+    """By which call the events came, and whether with a secret key."""
+
+    source: str
+    trusted: bool
+
+
+class Rejected(Struct, frozen=True):
+    """``index``: the event's place in the request, from 0."""
+
+    index: int
+    error: str
+
+
+class Taken(NamedTuple):
+    """What became of the events of one request."""
+
+    events: list[Event]
+    rejected: list[Rejected]
+
+
+class Malformed(Exception):
+    """Nothing in the request can be read."""
+
+
+class TooMany(Exception):
+    """More events than one request may carry."""
+
+
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_decode_event = msgspec.json.Decoder(EventIn).decode
+_decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_other = msgspec.json.Decoder(msgspec.Raw).decode
+
+_ARRAY = re.compile(rb"[ \t\r\n]*\[")
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.S
+)
+_PLACE = re.compile(r"(?P<what>.+) - at \$\.?(?P<place>.+)", re.S)
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_PIXEL_FIELDS = frozenset({"user_id", "anonymous_id", "event", "timestamp", "event_id"})
+_NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,15})?")
+
+
+def read_body(body: bytes) -> list[EventIn | Flaw]:
+    """The events of a JSON body, one object or an array, in order. Raises ``Malformed`` or ``TooMany``."""
+    raws = _split(body)
+    if not raws:
+        raise Malformed("the body is an empty array: send at least one event")
+    if len(raws) > MAX_EVENTS:
+        raise TooMany(f"{len(raws)} events in one request, at most {MAX_EVENTS}")
+    return [_read_event(raw) for raw in raws]
+
+
+def _split(body: bytes) -> list[msgspec.Raw]:
+    try:
+        return _decode_array(body) if _ARRAY.match(body) else [_decode_other(body)]
+    except _UNREADABLE as error:
+        # JavaScript that cuts a text in the middle of an emoji sends half of a surrogate pair. NUL in its place is
+        # refused as well, but only with the event it stands in.
+        if (mended := _ESCAPE.sub(lambda m: rb"\u0000" if m["half"] else m[0], body)) != body:
+            return _split(mended)
+        raise Malformed(f"the body is not JSON: {_explain(error)}") from None
+
+
+def _read_event(raw: msgspec.Raw) -> EventIn | Flaw:
+    if len(raw) > MAX_EVENT_BYTES:
+        return Flaw(f"the event has {len(raw)} bytes, at most {MAX_EVENT_BYTES}")
+    try:
+        return _decode_event(raw)
+    except _UNREADABLE as error:
+        return Flaw(_explain(error))
+
+
+def _explain(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "nested too deep"
+    if isinstance(error, UnicodeDecodeError):
+        return "not UTF-8"
+    text = str(error).replace("`", "")
+    if match := _PLACE.fullmatch(text):
+        text = f"{match['place']}: {match['what'][0].lower()}{match['what'][1:]}"
+    return text
+
+
+def read_query(query: Iterable[tuple[str, str]]) -> EventIn | Flaw:
+    """The event of a pixel's query; parameters it does not know are ignored."""
+    fields: dict[str, Any] = {}
+    properties: dict[str, Any] = {}
+    for name, value in query:
+        if name.startswith("properties."):
+            target, name = properties, name.removeprefix("properties.")
+        elif name in _PIXEL_FIELDS:
+            target = fields
+        else:
+            continue
+        if name in target:
+            return Flaw(f"{shown(name)[1:-1]} is given twice")
+        target[name] = _number(value) if target is properties and name in NUMERIC else value
+    if "event" not in fields:
+        return Flaw("event is missing")
+    return EventIn(**fields, properties=properties)
+
+
+def _number(text: str) -> str | int | float:
+    if not _NUMBER.fullmatch(text):
+        return text
+    return float(text) if "." in text else int(text)
+
+
+def take(items: Sequence[EventIn | Flaw], origin: Origin, now: Instant, entropy: Entropy) -> Taken:
+    """Turn what was read into events, and into a rejection with its reason whatever cannot be one."""
+    taken = Taken([], [])
+    for index, item in enumerate(items):
+        try:
+            if isinstance(item, Flaw):
+                raise item
+            taken.events.append(_event(item, origin, now, entropy))
+        except Flaw as flaw:
+            taken.rejected.append(Rejected(index, flaw.reason))
+    return taken
+
+
+def _event(item: EventIn, origin: Origin, now: Instant, entropy: Entropy) -> Event:
+    user_id = _person("user_id", item.user_id)
+    anonymous_id = _person("anonymous_id", item.anonymous_id)
+    person = user_id or anonymous_id
+    if person is None:
+        raise Flaw("user_id or anonymous_id is missing")
+    name = _name(item.event)
+    timestamp = now if item.timestamp is None else parse_timestamp(item.timestamp, now)
+    event_id = _new_id(now, entropy) if item.event_id is None else _event_id(item.event_id)
+    properties = item.properties or {}
+    context = item.context or {}
+    check_values(("properties", properties), ("context", context))
+    # Positional: the order of the wire struct. Keywords cost a third of a microsecond more.
+    return Event(
+        event_id,
+        person,
+        name,
+        timestamp,
+        now,
+        properties,
+        context,
+        user_id,
+        anonymous_id,
+        origin.source,
+        origin.trusted,
+    )
+
+
+def _person(field: str, value: str | None) -> str | None:
+    if value is None:
+        return None
+    if not 1 <= len(value) <= MAX_PERSON:
+        raise Flaw(f"{field}: {len(value)} characters, expected 1 to {MAX_PERSON}")
+    if value.isspace():
+        raise Flaw(f"{field}: only spaces")
+    if _UNPRINTABLE.search(value):
+        raise Flaw(f"{field}: holds a control character: {shown(value)}")
+    return value
+
+
+def _name(raw: str) -> str:
+    if not names.valid(raw):
+        raise Flaw(f"event: {shown(raw)} is not 1 to 64 letters, digits, spaces, or any of _ . : -")
+    name = names.normalise(raw)
+    if name in OUTCOMES:
+        raise Flaw(f"event: {name} is written by Beckon itself and not taken from outside")
+    return name
+
+
+def _event_id(value: str) -> str:
+    if not 1 <= len(value) <= MAX_EVENT_ID or not value.isprintable():
+        raise Flaw(f"event_id: {shown(value)} is not 1 to {MAX_EVENT_ID} printable characters")
+    return value
+
+
+def _new_id(now: Instant, entropy: Entropy) -> str:
+    """As a version 7 UUID (RFC 9562): milliseconds, then 80 random bits, so that ids sort by time. 32 hex digits."""
+    return f"{now // MILLISECOND:012x}{entropy(10).hex()}"
+
+
+def write_key(items: Iterable[EventIn | Flaw]) -> str | None:
+    """The first key that stands in the body."""
+    return next((item.write_key for item in items if isinstance(item, EventIn) and item.write_key), None)

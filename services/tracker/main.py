@@ -1,0 +1,35 @@
+"""The HTTP edge: events in, stored in JetStream before they are acknowledged."""
+
+import structlog
+
+from services.tracker.http import Edge, build_app, listen
+from services.tracker.keys import Keys
+from services.tracker.publisher import Publisher
+from services.tracker.settings import Settings
+from shared.runtime import Runtime
+from shared.runtime import main as runtime_main
+
+log = structlog.get_logger()
+
+
+async def serve(runtime: Runtime, settings: Settings) -> None:
+    bus = await runtime.connect_bus(settings)
+    publisher = Publisher(bus, capacity=settings.publish_capacity, timeout_s=settings.publish_timeout_s)
+    runtime.start("publisher", publisher.run())
+    runtime.on_stop("drain publisher", publisher.drain)
+    edge = Edge(
+        publisher,
+        Keys(settings.write_keys, settings.secret_keys),
+        runtime.clock,
+        pixel_key_required=settings.pixel_key_required,
+        body_timeout_s=settings.body_timeout_s,
+    )
+    server, port = await listen(
+        build_app(edge), settings.http_host, settings.http_port, shutdown_s=settings.shutdown_s / 2
+    )
+    runtime.on_stop("close http", server.cleanup)
+    log.info("tracker_listening", host=settings.http_host, port=port)
+
+
+def main() -> None:
+    runtime_main("tracker", Settings, serve)

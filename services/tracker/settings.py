@@ -1,0 +1,29 @@
+"""What the tracker reads from the environment."""
+
+from services.tracker.events import MAX_EVENTS
+from shared.settings import Common
+
+
+class Settings(Common, frozen=True, kw_only=True):
+    write_keys: tuple[str, ...]
+    """Public keys: they stand in web pages and may only write events."""
+    secret_keys: tuple[str, ...] = ()
+    """Keys of servers: what comes with one is trusted."""
+    pixel_key_required: bool = False
+    http_host: str = "127.0.0.1"
+    http_port: int = 8080
+    """0 picks a free port and logs it."""
+    body_timeout_s: float = 10.0
+    publish_timeout_s: float = 3.0
+    """How long one batch is tried, and so an interruption of NATS waited out, before the answer is 503."""
+    publish_capacity: int = 20_000
+    """Events that may wait to be stored; beyond it the answer is 503."""
+
+    def __post_init__(self) -> None:
+        Common.__post_init__(self)
+        if both := set(self.write_keys) & set(self.secret_keys):
+            raise ValueError(f"SECRET_KEYS: {len(both)} of them stand in WRITE_KEYS as well, which are public")
+        if self.publish_capacity < MAX_EVENTS:
+            raise ValueError(f"PUBLISH_CAPACITY must be at least {MAX_EVENTS}, the events of one request")
+        if min(self.body_timeout_s, self.publish_timeout_s) <= 0:
+            raise ValueError("BODY_TIMEOUT_S and PUBLISH_TIMEOUT_S must be greater than 0")

@@ -1,0 +1,50 @@
+"""When something happened, as senders write it: RFC 3339, or epoch seconds or milliseconds."""
+
+import re
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+
+from services.tracker.flaws import Flaw, shown
+from shared.clock import DAY, MILLISECOND, MINUTE, SECOND, Instant, from_datetime
+
+MAX_AHEAD = 5 * MINUTE
+"""How far ahead of the tracker's clock a sender's may be."""
+MAX_AGE = 30 * DAY
+
+_MILLISECONDS_FROM = 100_000_000_000
+"""Epoch seconds reach this in the year 5138, milliseconds had it in 1973: below it are seconds."""
+_TOO_LATE = 100_000_000_000_000
+"""Far beyond any time that is taken; greater numbers are not even multiplied."""
+
+_NUMBER = re.compile(r"\d{1,20}(\.\d{1,9})?")
+_AWARE = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+def parse_timestamp(value: str | float, now: Instant) -> Instant:
+    """``now`` - 30 days to ``now`` + 5 minutes, both included. Raises ``Flaw`` for anything else."""
+    at = _parse_text(value) if isinstance(value, str) else _from_epoch(value)
+    if at > now + MAX_AHEAD:
+        raise Flaw(f"timestamp: {shown(value)} is more than 5 minutes in the future")
+    if at < now - MAX_AGE:
+        raise Flaw(f"timestamp: {shown(value)} is more than 30 days ago")
+    return at
+
+
+def _parse_text(text: str) -> Instant:
+    if _NUMBER.fullmatch(text):
+        return _from_epoch(float(text) if "." in text else int(text))
+    try:
+        return from_datetime(msgspec.convert(text, _AWARE))
+    except msgspec.ValidationError:
+        raise Flaw(
+            f"timestamp: {shown(text)} is neither RFC 3339 with a zone, like 2026-01-31T09:00:00Z, "
+            "nor epoch seconds or milliseconds"
+        ) from None
+
+
+def _from_epoch(number: float) -> Instant:
+    if abs(number) >= _TOO_LATE:
+        raise Flaw(f"timestamp: {shown(number)} is too great for epoch seconds or milliseconds")
+    return round(number * (SECOND if abs(number) < _MILLISECONDS_FROM else MILLISECOND))
