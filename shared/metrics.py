@@ -72,3 +72,33 @@ READER_RESTARTS = Counter(
 STREAM_TAIL_LOST = Counter(
     "beckon_stream_tail_lost_total", "Checkpoints the stream no longer agrees with: NATS lost acknowledged messages."
 )
+
+# --- Throttle ---------------------------------------------------------------------------------------------------------
+
+THROTTLE_DECISIONS = Counter(
+    "beckon_throttle_decisions_total", "Triggers decided, by outcome: send, suppressed, held_out, expired.", ["outcome"]
+)
+THROTTLE_RACES = Counter(
+    "beckon_throttle_races_total", "Decisions made anew because something about the person had changed meanwhile."
+)
+
+# --- Mailer -----------------------------------------------------------------------------------------------------------
+
+DELIVERIES = Counter(
+    "beckon_deliveries_total", "Sends that ended, by status: sent, failed, expired, suppressed, uncertain.", ["status"]
+)
+DELIVERIES_DEFERRED = Counter(
+    "beckon_deliveries_deferred_total", "Attempts that the SMTP server put off, or that did not get as far as the mail."
+)
+MAIL_STAGE_S = Histogram(
+    "beckon_mail_stage_seconds",
+    "How long a mail that was sent took from the stage before to this one: committed, decided, verified, accepted.",
+    ["stage"],
+    buckets=FAST_S,
+)
+DUE_TO_ACCEPTED_S = Histogram(
+    "beckon_due_to_accepted_seconds",
+    "From the instant a rule became true to the SMTP server's acceptance of its mail.",
+    buckets=FAST_S,
+)
+SMTP_CONNECTIONS = Gauge("beckon_smtp_connections", "Open connections to the SMTP server.")

@@ -7,7 +7,7 @@ acknowledged, and a redelivery, which would overtake what came after it, cannot 
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import structlog
 from nats.aio.msg import Msg
@@ -16,7 +16,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from shared import metrics
 from shared.bus import Bus
-from shared.clock import Instant
+from shared.clock import Instant, rfc3339
 from shared.pull import Pull, delivery
 
 log = structlog.get_logger()
@@ -46,6 +46,8 @@ class OrderedReader:
         self._stale = False
         self._restart: asyncio.Task[None] | None = None
         self.through = position
+        self.since: Instant | None = None
+        """Begin at this time instead, where sequences are not to be trusted; until the first message is received."""
 
     async def start(self) -> None:
         """Raises ``nats.errors.Error`` if the consumer cannot be made now."""
@@ -53,8 +55,7 @@ class OrderedReader:
         config = ConsumerConfig(
             name=name,
             filter_subject=self._subject,
-            deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
-            opt_start_seq=self.through + 1,
+            **self._begin(),
             ack_policy=AckPolicy.NONE,
             mem_storage=True,
             num_replicas=1,
@@ -65,27 +66,26 @@ class OrderedReader:
         self._pull = Pull(self._bus, self._stream, name, self._window, self._receive, self._lost)
         await self._pull.start()
 
+    def _begin(self) -> dict[str, Any]:
+        if self.since is None:
+            return {"deliver_policy": DeliverPolicy.BY_START_SEQUENCE, "opt_start_seq": self.through + 1}
+        return {"deliver_policy": DeliverPolicy.BY_START_TIME, "opt_start_time": rfc3339(self.since)}
+
     async def stop(self) -> None:
         if self._restart:
             self._restart.cancel()
             self._restart = None
         await self._close()
 
-    async def seek(self, position: int) -> None:
-        """Begin again behind ``position``: what was taken but not committed comes once more."""
-        await self.stop()
-        self.through = position
-        self._begin_again("seek")
-
-    def resume(self) -> None:
-        """After a reconnection: the consumer lived on the old connection."""
-        self._begin_again("reconnected")
-
     def __len__(self) -> int:
         return len(self._buffer)
 
-    async def take(self, limit: int) -> list[Received]:
-        taken = [self._buffer.popleft() for _ in range(min(limit, len(self._buffer)))]
+    async def take(self, limit: int, size: int) -> list[Received]:
+        """Up to ``limit`` messages, and no more once they add up to ``size`` bytes."""
+        taken: list[Received] = []
+        while self._buffer and len(taken) < limit and size > 0:
+            taken.append(self._buffer.popleft())
+            size -= len(taken[-1].msg.data)
         if taken and self._pull:
             await self._pull.took(len(taken))
         return taken
@@ -99,6 +99,7 @@ class OrderedReader:
             return
         self._expected += 1
         self.through = told.stream_sequence
+        self.since = None
         self._buffer.append(Received(told.stream_sequence, told.stored, msg))
         self._on_arrival()
 

@@ -1,0 +1,3 @@
+from services.state.main import main
+
+main()

@@ -1,0 +1,47 @@
+"""The state service: one actor per person, exact timers, one fenced commit per turn."""
+
+import secrets
+import socket
+
+from services.state.clock import DatabaseClock
+from services.state.evaluator import Evaluator
+from services.state.group import Group
+from services.state.leases import Leases
+from services.state.outbox import Outbox
+from services.state.people import People
+from services.state.settings import Settings
+from services.state.store import MIGRATIONS, Store
+from services.state.stragglers import sweep_stragglers
+from shared.runtime import Runtime
+from shared.runtime import main as run_service
+
+
+async def serve(runtime: Runtime, settings: Settings) -> None:
+    bus = await runtime.connect_bus(settings)
+    pool = await runtime.open_pool(settings.database_url, "state", MIGRATIONS, size=settings.state_groups + 4)
+    store = Store(pool, f"{socket.gethostname()}-{secrets.token_hex(4)}")
+    await store.prepare(settings.partitions)
+
+    clock = DatabaseClock()
+    outbox = Outbox(bus, store, clock)
+    groups = [
+        Group(store, bus, Evaluator(bus), outbox, clock, settings.history_limit, settings.resident_actors)
+        for _ in range(settings.state_groups)
+    ]
+    leases = Leases(store, clock, groups, People(bus, clock, groups))
+    for group in groups:
+        group.lease(leases.held, leases.look_again)
+    bus.on_reconnect(leases.open_anew)
+
+    runtime.on_stop("give partitions back", leases.leave)
+    runtime.start("renew", leases.renew())
+    runtime.start("balance", leases.balance())
+    for number, group in enumerate(groups):
+        runtime.start(f"group-{number}", group.run())
+    runtime.start("outbox", outbox.run(lambda: [number for group in groups for number in group.partitions]))
+    runtime.start("stragglers", sweep_stragglers(groups))
+    runtime.readiness.check("leases", leases.held)
+
+
+def main() -> None:
+    run_service("state", Settings, serve)

@@ -1,0 +1,39 @@
+"""Answering ``people.get.<partition>`` for the partitions held here."""
+
+import structlog
+from nats.aio.subscription import Subscription
+from nats.errors import Error as NatsError
+
+from services.state.group import Group
+from shared import subjects
+from shared.bus import Bus
+from shared.clock import Clock
+from shared.endpoints import Endpoint, serve_subject
+from shared.messages import GetPerson, PersonFound
+from shared.partition import partition_of
+
+log = structlog.get_logger()
+
+
+class People:
+    def __init__(self, bus: Bus, clock: Clock, groups: list[Group]) -> None:
+        self._bus = bus
+        self._clock = clock
+        self._groups = groups
+        self._served: dict[int, Subscription] = {}
+
+    async def serve(self, partitions: set[int]) -> None:
+        """Serve exactly ``partitions``: subscribe to what is new, leave what went."""
+        for number in self._served.keys() - partitions:
+            try:
+                await self._served.pop(number).unsubscribe()
+            except NatsError as error:
+                log.debug("unsubscribed_while_disconnected", partition=number, error=str(error))
+        for number in partitions - self._served.keys():
+            endpoint = Endpoint(subjects.people_get(number), GetPerson, self._get)
+            self._served[number] = await serve_subject(self._bus, endpoint)
+
+    async def _get(self, request: GetPerson) -> PersonFound:
+        number = partition_of(request.person, self._bus.partitions)
+        person = await self._groups[number % len(self._groups)].person(number, request.person)
+        return PersonFound(person, self._clock.now())

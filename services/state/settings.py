@@ -1,0 +1,20 @@
+"""What the state service reads from the environment."""
+
+from shared.settings import Common
+
+
+class Settings(Common, frozen=True, kw_only=True):
+    database_url: str
+    """``postgresql://state:password@host:port/database``"""
+    state_groups: int = 2
+    """Loops that run side by side in one process, each with its share of the owned partitions."""
+    history_limit: int = 200
+    """Events kept per person for rules and personalisation."""
+    resident_actors: int = 50_000
+    """People kept in memory; everybody else is one read away."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("state_groups", "history_limit", "resident_actors"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name.upper()} must be at least 1")
