@@ -1,0 +1,3 @@
+from services.throttle.main import main
+
+main()

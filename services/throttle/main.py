@@ -1,0 +1,58 @@
+"""The throttle: may this be sent, now?"""
+
+from services.throttle.outcomes import Outcomes
+from services.throttle.policies import Policies
+from services.throttle.settings import Settings
+from services.throttle.store import MIGRATIONS, Store
+from services.throttle.triggers import Triggers
+from shared import runtime as processes
+from shared import subjects
+from shared.consume import Consumer
+from shared.endpoints import Endpoint, serve_endpoints
+from shared.messages import Event, GetPolicy, PutPolicy, Suppress, Trigger
+from shared.runtime import Runtime
+
+
+async def serve(runtime: Runtime, settings: Settings) -> None:
+    store = Store(await runtime.open_pool(settings.database_url, "throttle", MIGRATIONS))
+    policies = Policies(store, runtime.clock)
+    if settings.policy_file:
+        await policies.load(settings.policy_file)
+    bus = await runtime.connect_bus(settings)
+    triggers = Triggers(bus, store, policies, runtime.clock)
+    outcomes = Outcomes(store, runtime.clock)
+    await serve_endpoints(
+        runtime,
+        bus,
+        "throttle",
+        [
+            Endpoint(subjects.POLICY_PUT, PutPolicy, policies.on_put),
+            Endpoint(subjects.POLICY_GET, GetPolicy, policies.on_get),
+            Endpoint(subjects.SUPPRESSIONS_PUT, Suppress, outcomes.on_suppress),
+        ],
+    )
+    await Consumer.start(
+        runtime,
+        bus,
+        stream=subjects.EVENTS,
+        durable="throttle-outcomes",
+        subject=subjects.ALL_OUTCOMES,
+        type=Event,
+        handler=outcomes.on_outcome,
+        ack_wait_s=10,
+    )
+    await Consumer.start(
+        runtime,
+        bus,
+        stream=subjects.TRIGGERS,
+        durable="throttle",
+        subject=subjects.ALL_TRIGGERS,
+        type=Trigger,
+        handler=triggers.on_trigger,
+        concurrency=settings.concurrency,
+        ack_wait_s=10,
+    )
+
+
+def main() -> None:
+    processes.main("throttle", Settings, serve)

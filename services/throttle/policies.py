@@ -1,0 +1,79 @@
+"""The policy in force: put by an operator or a file, read by every decision."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import structlog
+
+from services.throttle import document
+from services.throttle.policy import DEFAULT, Policy
+from services.throttle.store import Store
+from shared.clock import Clock
+from shared.errors import RetryLater, StartError
+from shared.messages import GetPolicy, PolicyFound, PolicyPut, PutPolicy
+
+log = structlog.get_logger()
+
+FROM_FILE = "POLICY_FILE"
+
+DEFAULT_DOCUMENT = """\
+caps:
+  - {max: 1, per: 24h, scope: rule}
+  - {max: 2, per: 24h, scope: all}
+"""
+"""``policy.DEFAULT`` as people write it."""
+
+
+class InForce(NamedTuple):
+    version: int
+    policy: Policy
+
+
+class Policies:
+    """``in_force`` is what this process read last; ``follow`` moves it to another version."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self.in_force = InForce(0, DEFAULT)
+
+    async def follow(self, version: int) -> None:
+        """Raises ``RetryLater`` if the document is of a kind that only a newer release knows."""
+        try:
+            policy = document.read(await self._store.policy(version))
+        except document.PolicyError as error:
+            raise RetryLater(5, f"version {version} of the policy cannot be read: {error}") from None
+        self.in_force = InForce(version, policy)
+        log.info("policy_followed", version=version)
+
+    async def load(self, path: str) -> None:
+        """Put the file's policy, unless the file is the same as when it was last put: a restart never undoes what an
+        operator put since. Raises ``StartError`` if it cannot be read or is flawed."""
+        text = _from_file(path)
+        if await self._store.last_policy_by(FROM_FILE) != text:
+            version = await self._store.put_policy(text, FROM_FILE, self._clock.now())
+            log.info("policy_put", version=version, by=FROM_FILE)
+
+    async def on_put(self, request: PutPolicy) -> PolicyPut:
+        try:
+            document.read(request.document)
+        except document.PolicyError as error:
+            return PolicyPut(errors=error.errors)
+        version = await self._store.put_policy(request.document, request.by, self._clock.now())
+        log.info("policy_put", version=version, by=request.by)
+        return PolicyPut(version=version)
+
+    async def on_get(self, request: GetPolicy) -> PolicyFound:
+        version, text = await self._store.current_policy()
+        return PolicyFound(version, text or DEFAULT_DOCUMENT)
+
+
+def _from_file(path: str) -> str:
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        document.read(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise StartError(f"POLICY_FILE: cannot read {path!r}: {error}") from None
+    except document.PolicyError as error:
+        raise StartError(f"POLICY_FILE: {path}: {error}") from None
+    return text

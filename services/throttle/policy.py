@@ -1,0 +1,133 @@
+"""May this be sent, now? The rules of the throttle, decided from what is known and nothing else.
+
+The order of the questions: has it expired, is the person on the suppression list, are they held out for this rule, is a
+cap exhausted. A window of a cap is open at its old end, like every window in a rule: at 09:00:00 a cap of 1 per 24 h no
+longer counts what was sent at 09:00:00 the day before.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Literal
+
+from msgspec import Struct, structs
+
+from shared.clock import DAY, HOUR, MINUTE, SECOND, Duration, Instant
+from shared.messages import Event, SendEmail, Trigger, outcome
+
+Outcome = Literal["send", "suppressed", "held_out", "expired"]
+Scope = Literal["rule", "all", "category"]
+
+
+class Cap(Struct, frozen=True):
+    """At most ``max`` sends to a person in any ``per``: of one rule, of one category, or of all together."""
+
+    max: int
+    per: Duration
+    scope: Scope
+
+
+class Policy(Struct, frozen=True):
+    caps: tuple[Cap, ...]
+
+    @property
+    def horizon(self) -> Duration:
+        """How far back a decision looks."""
+        return max((cap.per for cap in self.caps), default=0)
+
+
+DEFAULT = Policy((Cap(1, DAY, "rule"), Cap(2, DAY, "all")))
+"""In force until somebody puts a policy."""
+
+
+class Sent(Struct, frozen=True):
+    """An earlier decision to send that still counts: it has not come to nothing since."""
+
+    rule: str
+    category: str
+    at: Instant
+
+
+class Standing(Struct, frozen=True):
+    """What the throttle knows of a person: the sends within the policy's horizon, and why nothing may be sent at all."""
+
+    sends: Sequence[Sent] = ()
+    suppressed: str | None = None
+
+
+class Decision(Struct, frozen=True):
+    outcome: Outcome
+    at: Instant
+    reason: str = ""
+
+
+def decide(trigger: Trigger, standing: Standing, policy: Policy, now: Instant) -> Decision:
+    if trigger.expires is not None and trigger.expires < now:
+        return Decision("expired", now, f"expired {text(now - trigger.expires)} before it was decided")
+    if standing.suppressed is not None:
+        return Decision("suppressed", now, f"suppressed: {standing.suppressed}")
+    if held_out(trigger.rule, trigger.person, trigger.terms.holdout):
+        return Decision("held_out", now, f"held out: {trigger.terms.holdout:.4g} of all people, to measure lift")
+    for cap in policy.caps:
+        if _used(cap, trigger, standing.sends, now) >= cap.max:
+            return Decision("suppressed", now, f"cap: {cap.max} per {text(cap.per)} {_whose(cap, trigger)}")
+    return Decision("send", now)
+
+
+def held_out(rule: str, person: str, share: float) -> bool:
+    """The same answer for the same rule and person, always; of many people, ``share`` (0 to 1) are held out.
+
+    A higher share keeps everybody in who was held out at a lower one.
+    """
+    digest = hashlib.blake2b(f"{rule}\0{person}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest) < share * 2**64
+
+
+def _used(cap: Cap, trigger: Trigger, sends: Sequence[Sent], now: Instant) -> int:
+    return sum(send.at > now - cap.per and _counts(cap.scope, send, trigger) for send in sends)
+
+
+def _counts(scope: Scope, send: Sent, trigger: Trigger) -> bool:
+    match scope:
+        case "all":
+            return True
+        case "rule":
+            return send.rule == trigger.rule
+        case "category":
+            return send.category == trigger.terms.category
+
+
+def _whose(cap: Cap, trigger: Trigger) -> str:
+    match cap.scope:
+        case "all":
+            return "overall"
+        case "rule":
+            return f"for rule {trigger.rule}"
+        case "category":
+            return f"for category {trigger.terms.category}"
+
+
+def text(duration: Duration) -> str:
+    """``24h``, ``7d``, ``2h30m``, as a person would write it; below a second ``0s``."""
+    if duration == DAY:
+        return "24h"
+    parts = []
+    for unit, letter in ((DAY, "d"), (HOUR, "h"), (MINUTE, "m"), (SECOND, "s")):
+        count, duration = divmod(duration, unit)
+        if count:
+            parts.append(f"{count}{letter}")
+    return "".join(parts) or "0s"
+
+
+def effect(trigger: Trigger, decision: Decision) -> SendEmail | Event:
+    """What is published for a decision. Built from what was decided alone, so that a repeat publishes the same."""
+    match decision.outcome:
+        case "send":
+            stamps = structs.replace(trigger.stamps, decided=decision.at)
+            return SendEmail(structs.replace(trigger, stamps=stamps))
+        case "suppressed":
+            name = "trigger_suppressed"
+        case "held_out":
+            name = "trigger_held_out"
+        case "expired":
+            name = "email_expired"
+    return outcome(name, trigger, decision.at, stage="throttle", reason=decision.reason)

@@ -1,0 +1,66 @@
+-- name: look  All that a decision needs, in one snapshot: $1 trigger, $2 person, $3 sends after this.
+SELECT coalesce(people.revision, 0) AS revision,
+       (SELECT coalesce(max(version), 0) FROM throttle.policies) AS policy,
+       suppressions.reason AS suppressed,
+       decisions.outcome, decisions.reason, decisions.decided_at,
+       sends.rules, sends.categories, sends.instants
+FROM (SELECT $2::text AS person) AS asked
+LEFT JOIN throttle.people USING (person)
+LEFT JOIN throttle.suppressions USING (person)
+LEFT JOIN throttle.decisions ON decisions.trigger_id = $1
+CROSS JOIN LATERAL (
+    SELECT coalesce(array_agg(rule), '{}') AS rules,
+           coalesce(array_agg(category), '{}') AS categories,
+           coalesce(array_agg(decided_at), '{}') AS instants
+    FROM throttle.decisions
+    WHERE person = asked.person AND outcome = 'send' AND released_at IS NULL AND decided_at > $3
+) AS sends;
+
+-- name: record  Store a decision if nothing about its person has changed since the look ($3); answers a row if it did.
+WITH moved AS (
+    INSERT INTO throttle.people (person, revision) VALUES ($2, 1)
+    ON CONFLICT (person) DO UPDATE SET revision = people.revision + 1 WHERE people.revision = $3
+    RETURNING person
+)
+INSERT INTO throttle.decisions (trigger_id, person, rule, category, outcome, reason, decided_at)
+SELECT $1, person, $4, $5, $6, $7, $8 FROM moved
+ON CONFLICT (trigger_id) DO NOTHING
+RETURNING trigger_id;
+
+-- name: release  A decision to send came to nothing: give its place in the caps back; answers a row the first time.
+WITH released AS (
+    UPDATE throttle.decisions SET released_at = $2
+    WHERE trigger_id = $1 AND outcome = 'send' AND released_at IS NULL
+    RETURNING person
+)
+UPDATE throttle.people SET revision = revision + 1 FROM released WHERE people.person = released.person
+RETURNING people.person;
+
+-- name: suppress  Put a person on the suppression list; the latest reason stands.
+WITH moved AS (
+    INSERT INTO throttle.people (person, revision) VALUES ($1, 1)
+    ON CONFLICT (person) DO UPDATE SET revision = people.revision + 1
+    RETURNING person
+)
+INSERT INTO throttle.suppressions (person, reason, since) SELECT person, $2, $3 FROM moved
+ON CONFLICT (person) DO UPDATE SET reason = excluded.reason, since = excluded.since;
+
+-- name: unsuppress  Take a person off the suppression list.
+WITH moved AS (
+    UPDATE throttle.people SET revision = revision + 1 WHERE person = $1
+)
+DELETE FROM throttle.suppressions WHERE person = $1;
+
+-- name: policy  A version of the policy.
+SELECT document FROM throttle.policies WHERE version = $1;
+
+-- name: current_policy  The policy in force.
+SELECT version, document FROM throttle.policies ORDER BY version DESC LIMIT 1;
+
+-- name: last_policy_by  The latest document from one source.
+SELECT document FROM throttle.policies WHERE put_by = $1 ORDER BY version DESC LIMIT 1;
+
+-- name: put_policy  Add the next version; answers no row if somebody else has just taken its number.
+INSERT INTO throttle.policies (version, document, put_by, put_at) VALUES ($1, $2, $3, $4)
+ON CONFLICT (version) DO NOTHING
+RETURNING version;
