@@ -1,0 +1,3 @@
+from services.setup.main import main
+
+main()
