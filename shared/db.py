@@ -16,6 +16,21 @@ _HEADED = re.compile(r"^-- name: (\w+)\b.*$", re.MULTILINE)
 _NUMBERED = re.compile(r"^(\d{3})_\w+\.sql$")
 
 
+AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.QueryCanceledError,
+)
+"""What PostgreSQL being away, going away or held up looks like. Worth repeating."""
+
+
 def queries(path: Path) -> dict[str, str]:
     """The statements of a ``.sql`` file by name. Each is headed ``-- name: decide  What it is for``."""
     text = path.read_text(encoding="utf-8")
@@ -88,7 +103,7 @@ async def open_pool(url: str, *, name: str, schema: str, migrations: Path, size:
             except BaseException:
                 pool.terminate()
                 raise
-        except (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError) as error:
+        except AWAY as error:
             log.warning("postgresql_unreachable", error=str(error) or type(error).__name__, retry_in_s=delay_s)
         except (asyncpg.InvalidSchemaNameError, asyncpg.InvalidAuthorizationSpecificationError) as error:
             # The setup job makes roles and schemas; it may still be on its way.
@@ -99,16 +114,3 @@ async def open_pool(url: str, *, name: str, schema: str, migrations: Path, size:
             return pool
         await asyncio.sleep(delay_s)
         delay_s = min(delay_s * 2, 2.0)
-
-
-AWAY = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
-)
-"""What PostgreSQL being away, or going away, looks like. Worth repeating."""

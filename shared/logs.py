@@ -32,6 +32,7 @@ def configure(service: str, level: str) -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
+    logging.getLogger("nats").setLevel(logging.CRITICAL)  # what it has to say comes through the bus's callbacks
     logging.basicConfig(level=max(_LEVELS[level], logging.WARNING), handlers=[handler], force=True)
 
 

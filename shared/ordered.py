@@ -104,7 +104,7 @@ class OrderedReader:
         self._on_arrival()
 
     def _lost(self, reason: str) -> None:
-        log.warning("reader_lost", subject=self._subject, reason=reason)
+        log.debug("reader_lost", subject=self._subject, reason=reason)
         self._begin_again("lost")
 
     def _begin_again(self, reason: str) -> None:

@@ -1,0 +1,203 @@
+"""The real servers and the real service processes, for tests."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import asyncpg
+import msgspec
+
+from services.local.nats import EmbeddedNats
+from services.local.postgres import EmbeddedPostgres, free_port
+from services.local.process import Process, spawn
+from shared import streams
+from shared.bus import Bus
+from shared.messages import Event
+
+ROOT = Path(__file__).parents[2]
+USERS_CONF = ROOT / "k8s/base/nats-users.conf"
+NATS_PASSWORDS = {
+    user: f"password-of-{user}".replace("-", "")
+    for user in ("setup", "tracker", "state", "rule_evaluator", "throttle", "mailer", "operator")
+}
+DATABASE_PASSWORDS = {role: f"password-of-{role}" for role in ("state", "rules", "throttle", "mailer")}
+SCHEMAS = {"state": "state", "rule_evaluator": "rules", "throttle": "throttle", "mailer": "mailer"}
+PARTITIONS = 16
+
+T = TypeVar("T")
+
+
+async def until(condition: Callable[[], Awaitable[T]], *, within_s: float = 10.0, what: str = "") -> T:
+    """The first truthy answer of ``condition``. Fails, saying what it last was, when the time is up."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + within_s
+    while not (answer := await condition()):
+        if loop.time() > deadline:
+            raise AssertionError(f"not within {within_s} s: {what or condition} (last: {answer!r})")
+        await asyncio.sleep(0.02)
+    return answer
+
+
+class Service:
+    """A running service process."""
+
+    def __init__(self, name: str, process: Process, health_port: int) -> None:
+        self.name = name
+        self.process = process
+        self.health_port = health_port
+
+    def ready(self) -> bool:
+        return self.get("/readyz")[0] == 200
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and body of one of its health endpoints; (0, "") if nobody answers."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.health_port}{path}", timeout=2) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def metric(self, sample: str) -> float:
+        """The value of a line of ``/metrics``; 0 if it is not there."""
+        for line in self.get("/metrics")[1].splitlines():
+            if line.rpartition(" ")[0] == sample:
+                return float(line.rpartition(" ")[2])
+        return 0.0
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        """Its log lines of that event."""
+        lines = []
+        for line in self.process.log.read_text(encoding="utf-8").splitlines():
+            if line.startswith("{") and f'"{event}"' in line:
+                parsed = json.loads(line)
+                if parsed.get("event") == event:
+                    lines.append(parsed)
+        return lines
+
+    async def stop(self) -> int:
+        return await self.process.stop(budget_s=25)
+
+    async def kill(self) -> None:
+        await self.process.kill()
+
+
+class Stack:
+    """NATS and a database of its own, with every address the services want."""
+
+    def __init__(self, folder: Path, nats: EmbeddedNats, postgres: EmbeddedPostgres, database: str) -> None:
+        self.folder = folder
+        self.nats = nats
+        self.postgres = postgres
+        self.database = database
+        self.services: list[Service] = []
+        self._buses: list[Bus] = []
+
+    async def declare_streams(self) -> None:
+        bus = await self.bus("setup")
+        await streams.declare(bus.nc.jetstream(timeout=5), partitions=PARTITIONS)
+
+    def database_url(self, role: str | None = None) -> str:
+        """For ``role``; without one, for the superuser."""
+        if role is None:
+            return self.postgres.url(database=self.database)
+        return self.postgres.url(role, self.database, password=DATABASE_PASSWORDS[role])
+
+    def environment(self, service: str) -> dict[str, str]:
+        found = {
+            "NATS_URL": self.nats.url(service),
+            "PARTITIONS": str(PARTITIONS),
+            "LOG_LEVEL": "info",
+        }
+        if service in SCHEMAS:
+            found["DATABASE_URL"] = self.database_url(SCHEMAS[service])
+        return found
+
+    async def bus(self, user: str) -> Bus:
+        """A connection under the NATS user of a service."""
+        bus = await Bus.connect(self.nats.url(user), user.replace("_", "-"), PARTITIONS)
+        self._buses.append(bus)
+        return bus
+
+    async def start(self, service: str, *, wait: bool = True, **environment: str) -> Service:
+        """Start ``python -m services.<service>`` and wait until it is ready."""
+        port = free_port()
+        kept = {
+            name: value for name, value in os.environ.items() if name.startswith(("PATH", "HOME", "COV", "VIRTUAL"))
+        }
+        number = len(self.services)
+        process = spawn(
+            f"{service}-{number}",
+            [sys.executable, "-m", f"services.{service}"],
+            log=self.folder / f"{service}-{number}.log",
+            env={**kept, **self.environment(service), "HEALTH_PORT": str(port), **environment},
+            cwd=ROOT,
+        )
+        started = Service(service, process, port)
+        self.services.append(started)
+        if wait:
+            await self._ready(started)
+        return started
+
+    async def _ready(self, service: Service) -> None:
+        async def check() -> bool:
+            if (code := service.process.exit_code) is not None:
+                raise AssertionError(f"{service.name} ended with {code}:\n{service.process.tail(40)}")
+            return await asyncio.to_thread(service.ready)
+
+        try:
+            await until(check, within_s=20, what=f"{service.name} is ready")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{service.process.tail(40)}") from None
+
+    async def publish(self, *events: Event) -> None:
+        """As the tracker does."""
+        bus = self._tracker or await self._connect_tracker()
+        failures = [
+            failure for failure in await bus.publish_many([bus.event_message(event) for event in events]) if failure
+        ]
+        assert not failures, failures
+
+    _tracker: Bus | None = None
+
+    async def _connect_tracker(self) -> Bus:
+        self._tracker = await self.bus("setup")
+        return self._tracker
+
+    async def fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
+        """As superuser, on this test's database."""
+        connection = await asyncpg.connect(self.database_url())
+        try:
+            return await connection.fetch(query, *arguments)
+        finally:
+            await connection.close()
+
+    async def messages(self, stream: str, type_: type[T]) -> list[T]:
+        """Everything a stream holds now, decoded."""
+        bus = self._tracker or await self._connect_tracker()
+        js = bus.nc.jetstream(timeout=5)
+        state = (await js.stream_info(stream)).state
+        found = []
+        for sequence in range(max(1, state.first_seq), state.last_seq + 1):
+            try:
+                found.append(await js.get_msg(stream, sequence))
+            except Exception as error:  # taken meanwhile
+                if "not found" not in str(error):
+                    raise
+        return [msgspec.msgpack.decode(message.data or b"", type=type_) for message in found]
+
+    async def close(self) -> None:
+        for service in reversed(self.services):
+            if service.process.exit_code is None:
+                service.process.send_signal(signal.SIGCONT)  # SIGCONT: a paused process would not hear the next signal
+                await service.process.stop(budget_s=10)
+        for bus in self._buses:
+            await bus.nc.close()
