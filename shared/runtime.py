@@ -90,7 +90,7 @@ class Runtime:
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, 2.0)
 
-    async def _stop(self, budget_s: float) -> None:
+    async def end(self, budget_s: float) -> None:
         """Run the hooks, last registered first. One that fails or takes too long does not keep the others."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + budget_s
@@ -171,7 +171,7 @@ async def run(name: str, settings: S, serve: Callable[[Runtime, S], Awaitable[No
             log.info("service_stopping")
             runtime.readiness.stopping()
         finally:
-            await runtime._stop(settings.shutdown_s)
+            await runtime.end(settings.shutdown_s)
             await health.cleanup()
     log.info("service_stopped")
 

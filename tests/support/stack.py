@@ -197,7 +197,7 @@ class Stack:
     async def close(self) -> None:
         for service in reversed(self.services):
             if service.process.exit_code is None:
-                service.process.send_signal(signal.SIGCONT)  # SIGCONT: a paused process would not hear the next signal
+                service.process.send(signal.SIGCONT)  # SIGCONT: a paused process would not hear the next signal
                 await service.process.stop(budget_s=10)
         for bus in self._buses:
             await bus.nc.close()
