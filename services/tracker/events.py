@@ -5,6 +5,7 @@ Pure: bytes or query pairs in, events and rejections out. One bad event of an ar
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -209,6 +210,7 @@ def _person(field: str, value: str | None) -> str | None:
     return value
 
 
+@lru_cache(1024)  # a site has few names; saves 0.8 us of an event's 5
 def _name(raw: str) -> str:
     if not names.valid(raw):
         raise Flaw(f"event: {shown(raw)} is not 1 to 64 letters, digits, spaces, or any of _ . : -")

@@ -1,7 +1,7 @@
 """The HTTP shell: reads requests, hands them to the pure parts, waits until the events are stored, answers."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
@@ -33,7 +33,7 @@ from shared.messages import Event
 PIXEL = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
 """One transparent pixel, 43 bytes of GIF."""
 
-CALLS = {"/": "GET", "/track": "GET", "/v1/events": "POST, OPTIONS"}
+Handler = Callable[[web.BaseRequest], Awaitable[web.Response]]
 
 
 class Store(Protocol):
@@ -85,6 +85,7 @@ _PREFLIGHT = {
     "Access-Control-Allow-Headers": "Authorization, Content-Encoding, Content-Type, X-Write-Key",
     "Access-Control-Max-Age": "86400",
 }
+_INDEX = b'{"service":"beckon tracker","calls":["GET /track","POST /v1/events"]}'
 
 
 class Accepted(Struct):
@@ -95,7 +96,7 @@ class Accepted(Struct):
 class Refused(Struct, omit_defaults=True):
     error: str
     accepted: int = 0
-    rejected: list[Rejected] = []
+    rejected: Sequence[Rejected] = ()
 
 
 _encode = msgspec.json.Encoder().encode
@@ -120,7 +121,7 @@ class Edge:
         self._pixel_key_required = pixel_key_required
         self._body_timeout_s = body_timeout_s
 
-    async def pixel(self, request: web.Request) -> web.Response:
+    async def pixel(self, request: web.BaseRequest) -> web.Response:
         """``GET /track``: one event in the query. The answer is an image whatever happens."""
         try:
             key = _key(request)
@@ -132,7 +133,7 @@ class Edge:
         _requests["pixel", "accepted"].inc()
         return web.Response(body=PIXEL, headers=_GIF)
 
-    async def events(self, request: web.Request) -> web.Response:
+    async def events(self, request: web.BaseRequest) -> web.Response:
         """``POST /v1/events``: one event or an array of them."""
         try:
             key = _key(request)
@@ -141,8 +142,9 @@ class Edge:
             taken = await self._store_all(items, "api", access or self._keys.access(write_key(items)))
         except REFUSED as error:
             answer = _refuse("events", error)
-            refused = Refused(str(error), rejected=error.rejected if isinstance(error, NoneValid) else [])
-            return web.Response(body=_encode(refused), status=answer.status, headers={**answer.headers, **_JSON})
+            return _error(
+                answer.status, str(error), answer.headers, error.rejected if isinstance(error, NoneValid) else []
+            )
         _requests["events", "accepted"].inc()
         accepted = Accepted(len(taken.events), taken.rejected)
         return web.Response(body=_encode(accepted), status=202, headers=_JSON)
@@ -158,27 +160,25 @@ class Edge:
         return taken
 
 
-async def preflight(_: web.Request) -> web.Response:
+async def preflight(_: web.BaseRequest) -> web.Response:
     """Any page may post events: the keys are public and no cookie is read."""
     return web.Response(status=204, headers=_PREFLIGHT)
 
 
-async def index(_: web.Request) -> web.Response:
-    return web.Response(body=_encode({"service": "beckon tracker", "calls": CALLS}), headers=_JSON)
+async def index(_: web.BaseRequest) -> web.Response:
+    return web.Response(body=_INDEX, headers=_JSON)
 
 
-async def unknown(request: web.Request) -> web.Response:
-    """No such path, or not with this method."""
-    if methods := CALLS.get(request.path):
-        refused = Refused(f"{request.path} is for {methods}")
-        return web.Response(body=_encode(refused), status=405, headers={"Allow": methods, **_JSON})
-    return web.Response(body=_encode(Refused(f"no such path; there are {', '.join(CALLS)}")), status=404, headers=_JSON)
-
-
-def _key(request: web.Request) -> str | None:
+def _key(request: web.BaseRequest) -> str | None:
     if authorization := request.headers.get("Authorization"):
         return key_in_authorization(authorization)
     return request.headers.get("X-Write-Key") or request.query.get("key")
+
+
+def _error(
+    status: int, error: str, headers: Mapping[str, str] = MappingProxyType({}), rejected: Sequence[Rejected] = ()
+) -> web.Response:
+    return web.Response(body=_encode(Refused(error, rejected=rejected)), status=status, headers={**headers, **_JSON})
 
 
 def _refuse(call: str, error: Exception) -> Answer:
@@ -189,20 +189,31 @@ def _refuse(call: str, error: Exception) -> Answer:
     return answer._replace(headers={"Beckon-Error": reason, **_EXPOSED, **answer.headers})
 
 
-def build_app(edge: Edge) -> web.Application:
-    app = web.Application(client_max_size=body.MAX_BODY)
-    app.router.add_get("/", index)
-    app.router.add_get("/track", edge.pixel, allow_head=False)  # a HEAD must not count as a view
-    app.router.add_post("/v1/events", edge.events)
-    app.router.add_options("/v1/events", preflight)
-    app.router.add_route("*", "/{path:.*}", unknown)
-    return app
+def build_handler(edge: Edge) -> Handler:
+    """Every call of the tracker. A table, not aiohttp's router: that takes a fifth of the time of a bare request."""
+    calls: dict[str, dict[str, Handler]] = {
+        "/": {"GET": index},
+        "/track": {"GET": edge.pixel},  # no HEAD: it would count as a view
+        "/v1/events": {"POST": edge.events, "OPTIONS": preflight},
+    }
+
+    async def handle(request: web.BaseRequest) -> web.Response:
+        methods = calls.get(request.path)
+        if methods is None:
+            return _error(404, f"no such path; there are {', '.join(calls)}")
+        handler = methods.get(request.method)
+        if handler is None:
+            return _error(405, f"{request.path} is for {', '.join(methods)}", {"Allow": ", ".join(methods)})
+        return await handler(request)
+
+    return handle
 
 
-async def listen(app: web.Application, host: str, port: int, *, shutdown_s: float) -> tuple[web.AppRunner, int]:
+async def listen(handler: Handler, host: str, port: int, *, shutdown_s: float) -> tuple[web.ServerRunner, int]:
     """Start serving; answers the port taken and the runner, whose ``cleanup`` ends accepting and then waits up to
     ``shutdown_s`` for the requests that are being answered."""
-    runner = web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=shutdown_s)
+    server = web.Server(handler, access_log=None, auto_decompress=False)
+    runner = web.ServerRunner(server, shutdown_timeout=shutdown_s)
     await runner.setup()
     await web.TCPSite(runner, host, port, backlog=1024).start()
     return runner, runner.addresses[0][1]

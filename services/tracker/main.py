@@ -2,7 +2,7 @@
 
 import structlog
 
-from services.tracker.http import Edge, build_app, listen
+from services.tracker.http import Edge, build_handler, listen
 from services.tracker.keys import Keys
 from services.tracker.publisher import Publisher
 from services.tracker.settings import Settings
@@ -25,7 +25,7 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
         body_timeout_s=settings.body_timeout_s,
     )
     server, port = await listen(
-        build_app(edge), settings.http_host, settings.http_port, shutdown_s=settings.shutdown_s / 2
+        build_handler(edge), settings.http_host, settings.http_port, shutdown_s=settings.shutdown_s / 2
     )
     runtime.on_stop("close http", server.cleanup)
     log.info("tracker_listening", host=settings.http_host, port=port)
