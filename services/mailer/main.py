@@ -1,0 +1,82 @@
+"""The mailer: from an allowed send to a mail that the SMTP server has taken."""
+
+from pathlib import Path
+
+import structlog
+
+from services.mailer.compose import Sender, sender
+from services.mailer.context import Shop
+from services.mailer.preparing import Preparing
+from services.mailer.sends import ACK_WAIT_S, Backoff, Sends
+from services.mailer.server import server
+from services.mailer.settings import Settings
+from services.mailer.smtp import Pool
+from services.mailer.store import MIGRATIONS, Store
+from services.mailer.templates import Templates
+from shared import runtime as processes
+from shared import subjects
+from shared.consume import Consumer
+from shared.errors import StartError
+from shared.messages import SendEmail
+from shared.runtime import Runtime
+
+log = structlog.get_logger()
+
+
+async def serve(runtime: Runtime, settings: Settings) -> None:
+    templates = _templates(settings)
+    store = Store(await runtime.open_pool(settings.database_url, "mailer", MIGRATIONS))
+    bus = await runtime.connect_bus(settings)
+    from_ = sender(settings.mail_from)
+    pool = _pool(settings, from_)
+    runtime.readiness.check("smtp", lambda: pool.reachable)
+    runtime.on_stop("close smtp", pool.close)
+    runtime.start("probe smtp", pool.probe())
+    preparing = Preparing(
+        bus,
+        runtime.clock,
+        templates,
+        from_,
+        Shop(settings.site_name, settings.site_url),
+        staging=settings.beckon_env == "staging",
+        test_recipients=settings.test_recipients,
+    )
+    backoff = Backoff(settings.retry_first_s, settings.retry_longest_s)
+    sends = Sends(bus, store, preparing, pool, runtime.clock, backoff)
+    await Consumer.start(
+        runtime,
+        bus,
+        stream=subjects.SENDS,
+        durable="mailer",
+        subject=subjects.SENDS_EMAIL,
+        type=SendEmail,
+        handler=sends.on_send,
+        concurrency=settings.concurrency,
+        ack_wait_s=ACK_WAIT_S,
+    )
+
+
+def _pool(settings: Settings, from_: Sender) -> Pool:
+    return Pool(
+        server(settings.smtp_url),
+        from_.domain,
+        size=settings.smtp_pool,
+        timeout_s=settings.smtp_timeout_s,
+        data_timeout_s=settings.smtp_data_timeout_s,
+        tls_verify=settings.smtp_tls_verify,
+    )
+
+
+def _templates(settings: Settings) -> Templates:
+    """A folder that is not there stops the service; a flawed template fails its own mails only, and is told at once."""
+    folder = Path(settings.templates_dir)
+    if not folder.is_dir():
+        raise StartError(f"TEMPLATES_DIR: {settings.templates_dir!r} is not a folder")
+    templates = Templates(folder)
+    for flaw in templates.flaws():
+        log.error("template_flawed", flaw=flaw)
+    return templates
+
+
+def main() -> None:
+    processes.main("mailer", Settings, serve)

@@ -1,0 +1,74 @@
+"""From a send to a mail: who is it for, is the rule still true, what does it say."""
+
+from msgspec import Struct, structs
+
+from services.mailer.address import Nobody, choose
+from services.mailer.compose import Letter, Sender, compose
+from services.mailer.context import Shop, context
+from services.mailer.endings import Ending, failed, suppressed
+from services.mailer.templates import TemplateError, Templates
+from shared import subjects
+from shared.bus import Bus
+from shared.clock import Clock
+from shared.messages import GetPerson, Person, PersonFound, Stamps, Trigger, Verified, Verify
+from shared.partition import partition_of
+
+
+class Ready(Struct, frozen=True):
+    """``trial``: it goes to the test recipients."""
+
+    letter: Letter
+    stamps: Stamps
+    trial: bool
+
+
+class Preparing:
+    def __init__(
+        self,
+        bus: Bus,
+        clock: Clock,
+        templates: Templates,
+        sender: Sender,
+        shop: Shop,
+        *,
+        staging: bool,
+        test_recipients: tuple[str, ...],
+    ) -> None:
+        self._bus = bus
+        self._clock = clock
+        self._templates = templates
+        self._sender = sender
+        self._shop = shop
+        self._staging = staging
+        self._test_recipients = test_recipients
+
+    async def prepare(self, trigger: Trigger) -> Ready | Ending:
+        """Raises ``Unavailable`` while nobody can say who the person is, or whether the rule still holds."""
+        person = await self._person(trigger.person)
+        stamps = trigger.stamps
+        if trigger.terms.verify:
+            at = self._clock.now()
+            verified = await self._bus.request(
+                subjects.RULES_VERIFY, Verify(trigger.rule, trigger.version, person, at), Verified
+            )
+            if not verified.holds:
+                reason = f"no longer true: {verified.reason}" if verified.reason else "no longer true"
+                return suppressed(trigger, self._clock.now(), "verify", reason)
+            stamps = structs.replace(stamps, verified=self._clock.now())
+        return self._compose(trigger, person, stamps)
+
+    async def _person(self, key: str) -> Person:
+        subject = subjects.people_get(partition_of(key, self._bus.partitions))
+        return (await self._bus.request(subject, GetPerson(key), PersonFound)).person
+
+    def _compose(self, trigger: Trigger, person: Person, stamps: Stamps) -> Ready | Ending:
+        now = self._clock.now()
+        to = choose(person.profile, self._test_recipients, staging=self._staging, test=trigger.terms.test)
+        if isinstance(to, Nobody):
+            return suppressed(trigger, now, "address", to.reason)
+        try:
+            rendered = self._templates.render(trigger.terms.action.template, context(trigger, person, self._shop))
+        except TemplateError as error:
+            return failed(trigger, now, "compose", str(error))
+        letter = compose(trigger.id, rendered, to, self._sender, now)
+        return Ready(letter, stamps, trial=bool(to.prefix))

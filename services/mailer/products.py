@@ -1,0 +1,119 @@
+"""The products of a person's events, as templates show them."""
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlsplit
+
+from services.mailer.money import amount
+from shared.messages import HistoryEvent, Properties
+
+Product = dict[str, Any]
+"""``product_id, name, price, currency, image_url, url, category, quantity``; what is not known is none."""
+
+_NAME_LENGTH = 200
+_URL_LENGTH = 2048
+_NOT_WANTED = frozenset({"removed_from_cart", "purchased"})
+
+
+def looked_at(because: Sequence[HistoryEvent], history: Sequence[HistoryEvent]) -> list[Product]:
+    """Each product once: those of the events that fired the rule first, then the others, the latest first.
+
+    A product is told apart by its ``product_id``, or by its name if it has none. What its latest event does not say, such
+    as the picture, is taken from an earlier one.
+    """
+    latest_first = sorted(_together(because, history), key=_when, reverse=True)
+    wanted = [event for event in latest_first if event.name not in _NOT_WANTED]
+    fired = {event.n for event in because}
+    order = [event for event in wanted if event.n in fired] + [event for event in wanted if event.n not in fired]
+    known = _details(latest_first)
+    return [known[key] for key in dict.fromkeys(map(_key, order)) if key]
+
+
+def in_cart(because: Sequence[HistoryEvent], history: Sequence[HistoryEvent]) -> list[Product]:
+    """What was added to the cart and neither taken out nor bought since; the latest first, with its quantity."""
+    events = sorted(_together(because, history), key=_when)
+    quantities: dict[str, Decimal] = {}
+    for event in events:
+        key = _key(event)
+        if event.name == "purchased":
+            quantities.clear()
+        elif key and event.name == "added_to_cart":
+            quantities[key] = quantities.pop(key, Decimal(0)) + (_quantity(event.properties) or 1)
+        elif key and event.name == "removed_from_cart" and key in quantities:
+            left = quantities[key] - (_quantity(event.properties) or quantities[key])
+            if left > 0:
+                quantities[key] = left
+            else:
+                del quantities[key]
+    known = _details(reversed(events))
+    return [{**known[key], "quantity": quantities[key]} for key in reversed(quantities)]
+
+
+def web_url(value: object) -> str | None:
+    """``value`` if it is an absolute http or https address without spaces or control characters."""
+    if not isinstance(value, str) or len(value) > _URL_LENGTH:
+        return None
+    url = value.strip()
+    if not url.isprintable() or " " in url:
+        return None
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        return None
+    return url if parts.scheme in ("http", "https") and host else None
+
+
+def _together(because: Iterable[HistoryEvent], history: Iterable[HistoryEvent]) -> Iterable[HistoryEvent]:
+    return {event.n: event for event in (*because, *history)}.values()
+
+
+def _when(event: HistoryEvent) -> tuple[int, int]:
+    return event.timestamp, event.n
+
+
+def _key(event: HistoryEvent) -> str:
+    """What tells a product apart; empty if the event is about none."""
+    given = event.properties.get("product_id")
+    if isinstance(given, str | int) and not isinstance(given, bool) and given != "":
+        return f"id {given}"
+    name = _text(event.properties.get("name"))
+    return f"name {name}" if name else ""
+
+
+def _details(latest_first: Iterable[HistoryEvent]) -> dict[str, Product]:
+    known: dict[str, Product] = {}
+    for event in latest_first:
+        key = _key(event)
+        if not key:
+            continue
+        product = known.setdefault(key, {})
+        for name, value in _product(event.properties).items():
+            if product.get(name) is None:
+                product[name] = value
+    return known
+
+
+def _product(properties: Properties) -> Product:
+    return {
+        "product_id": _text(properties.get("product_id")),
+        "name": _text(properties.get("name")),
+        "price": amount(properties.get("price")),
+        "currency": _text(properties.get("currency")),
+        "image_url": web_url(properties.get("image_url")),
+        "url": web_url(properties.get("url")),
+        "category": _text(properties.get("category")),
+        "quantity": _quantity(properties),
+    }
+
+
+def _quantity(properties: Properties) -> Decimal | None:
+    return amount(properties.get("quantity")) or None
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    text = " ".join(str(value).split())
+    return (text if len(text) <= _NAME_LENGTH else text[: _NAME_LENGTH - 1] + "…") or None

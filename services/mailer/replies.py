@@ -1,0 +1,113 @@
+"""What an answer of the SMTP server, or its silence, means for a mail; and when to try again.
+
+Up to the end of the content nothing can have been sent, so whatever goes wrong there can be repeated. Between the final
+dot and its reply it cannot be known (RFC 1047): silence there is *uncertain*, an explicit refusal is not.
+
+========================  =========================  ====================================
+answer                    to MAIL, RCPT or DATA      to the content
+========================  =========================  ====================================
+2xx (3xx to DATA)         go on                      accepted
+4xx                       deferred                   deferred
+5xx                       refused                    refused
+anything else             deferred                   uncertain
+time-out, disconnection   deferred                   uncertain
+========================  =========================  ====================================
+"""
+
+import hashlib
+import re
+from typing import Literal
+
+from msgspec import Struct
+
+Stage = Literal["mail", "rcpt", "data", "content"]
+Bounce = Literal["hard", "soft", "blocked"]
+
+_GO_ON = {"mail": 2, "rcpt": 2, "data": 3, "content": 2}
+_ENHANCED = re.compile(r"[245]\.(\d{1,3})\.(\d{1,3})\b")
+_SHOWN = 300
+
+
+class Reply(Struct, frozen=True):
+    """What the server answered (RFC 5321 section 4.2)."""
+
+    code: int
+    text: str = ""
+
+
+class Lost(Struct, frozen=True):
+    """No answer came: a time-out, or the connection ended."""
+
+    reason: str
+
+
+class Accepted(Struct, frozen=True):
+    reply: str
+
+
+class Deferred(Struct, frozen=True):
+    """Known not to be sent; worth another try."""
+
+    stage: Stage
+    reason: str
+    code: int | None = None
+
+
+class Refused(Struct, frozen=True):
+    """Known not to be sent, and not worth another try. ``bounce`` is set if it was the recipient that was refused."""
+
+    stage: Stage
+    reason: str
+    code: int
+    bounce: Bounce | None = None
+
+
+class Uncertain(Struct, frozen=True):
+    """It may have been sent or not, and nobody can tell."""
+
+    reason: str
+
+
+Result = Accepted | Deferred | Refused | Uncertain
+
+
+def decide_reply(stage: Stage, answer: Reply | Lost) -> Result | None:
+    """None: the server waits for the next command."""
+    if isinstance(answer, Lost):
+        reason = f"{stage}: {printable(answer.reason)}"
+        return Uncertain(reason) if stage == "content" else Deferred(stage, reason)
+    reason = f"{stage}: {answer.code} {printable(answer.text)}".rstrip()
+    family = answer.code // 100
+    if family == _GO_ON[stage]:
+        return Accepted(reason) if stage == "content" else None
+    if family == 4:
+        return Deferred(stage, reason, answer.code)
+    if family == 5:
+        return Refused(stage, reason, answer.code, _bounce(answer) if stage == "rcpt" else None)
+    return Uncertain(reason) if stage == "content" else Deferred(stage, reason, answer.code)
+
+
+def _bounce(answer: Reply) -> Bounce:
+    """Hard: the address does not exist. Soft: a full mailbox or a fault on the way. Blocked: the policy of the server, so
+    the fault is ours. By the enhanced status code (RFC 3463) where there is one."""
+    if match := _ENHANCED.match(answer.text):
+        subject, detail = match.groups()
+        if subject == "7":
+            return "blocked"
+        if (subject, detail) in (("2", "2"), ("2", "3")) or subject in ("3", "4"):
+            return "soft"
+        return "hard"
+    return "soft" if answer.code == 552 else "hard"
+
+
+def delay_s(attempt: int, send: str, first_s: float, longest_s: float) -> float:
+    """How long to wait after the n-th deferral: ``first_s``, twice that, and so on up to ``longest_s``, each shortened by
+    up to half. By how much follows from the send's id, so that mails deferred together do not come back together."""
+    step = min(longest_s, first_s * 2.0 ** min(attempt - 1, 64))
+    digest = hashlib.blake2b(f"{send}\0{attempt}".encode(), digest_size=8).digest()
+    return step * (1 - int.from_bytes(digest) / 2**65)
+
+
+def printable(text: str) -> str:
+    """One line of what a stranger sent: no control characters, no broken UTF-8, not endless."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())[:_SHOWN]

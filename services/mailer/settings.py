@@ -1,0 +1,59 @@
+"""What the mailer reads from its environment."""
+
+from collections.abc import Callable
+from functools import partial
+
+from services.mailer.address import normal
+from services.mailer.compose import sender
+from services.mailer.server import server
+from shared.settings import Common
+
+
+class Settings(Common, frozen=True, kw_only=True):
+    database_url: str
+    """``postgresql://mailer:password@host:port/database``; the role owns schema ``mailer``."""
+    smtp_url: str
+    """``smtp[s]://user:password@host:port``; STARTTLS is used where it is offered."""
+    mail_from: str
+    """``Shop <shop@example.test>``: the sender people see, and the domain of each Message-ID."""
+    templates_dir: str = "examples/templates"
+    """The folder of the templates, one folder each."""
+    site_name: str = "Our shop"
+    """The shop's name in mails."""
+    site_url: str = ""
+    """The shop's front page, where mails link to it."""
+    test_recipients: tuple[str, ...] = ()
+    """Who gets the mails of rules under test, and in staging every mail; separated by commas."""
+    smtp_pool: int = 4
+    """Connections to the SMTP server at a time."""
+    smtp_tls_verify: bool = True
+    """Whether the server's certificate must be valid."""
+    smtp_timeout_s: float = 30.0
+    """How long to wait for a connection, and for the answer to a command."""
+    smtp_data_timeout_s: float = 600.0
+    """How long to wait for the answer to a mail's content; RFC 5321 section 4.5.3.2.6 asks for ten minutes."""
+    retry_first_s: float = 2.0
+    """The wait after the first time the server puts a mail off; it doubles each time."""
+    retry_longest_s: float = 900.0
+    concurrency: int = 16
+    """Sends in hand at a time in one process."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check("SMTP_URL", partial(server, self.smtp_url))
+        _check("MAIL_FROM", partial(sender, self.mail_from))
+        for address in self.test_recipients:
+            _check("TEST_RECIPIENTS", partial(normal, address))
+        for name in ("smtp_pool", "concurrency"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name.upper()} must be at least 1")
+        for name in ("smtp_timeout_s", "smtp_data_timeout_s", "retry_first_s", "retry_longest_s"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name.upper()} must be more than 0")
+
+
+def _check(name: str, read: Callable[[], object]) -> None:
+    try:
+        read()
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None

@@ -1,0 +1,27 @@
+-- name: find  What has become of a send so far.
+SELECT status, reason, attempts, claim, claimed_at, facts FROM mailer.deliveries WHERE send_id = $1;
+
+-- name: claim  Take a send that nobody holds; answers a row if it is ours now, also when asked again by the same attempt.
+INSERT INTO mailer.deliveries AS mine (send_id, person, rule, template, status, claim, claimed_at, changed_at, message_id)
+VALUES ($1, $2, $3, $4, 'claimed', $5, $6, $6, $7)
+ON CONFLICT (send_id) DO UPDATE
+SET status = 'claimed', claim = $5, claimed_at = $6, changed_at = $6, message_id = $7
+WHERE mine.status = 'deferred' OR (mine.status = 'claimed' AND mine.claim = $5)
+RETURNING send_id;
+
+-- name: defer  The mail is known not to be sent; answers how often that was so, and no row if another attempt holds it.
+INSERT INTO mailer.deliveries AS mine (send_id, person, rule, template, status, attempts, claim, changed_at, reason)
+VALUES ($1, $2, $3, $4, 'deferred', 1, $5, $6, $7)
+ON CONFLICT (send_id) DO UPDATE
+SET status = 'deferred', attempts = mine.attempts + 1, changed_at = $6, reason = $7
+WHERE mine.status = 'deferred' OR (mine.status = 'claimed' AND mine.claim = $5)
+RETURNING attempts;
+
+-- name: end  Store an ending with its facts; answers a row if it stands: the send had not ended, or only as uncertain.
+INSERT INTO mailer.deliveries AS mine
+    (send_id, person, rule, template, status, claim, changed_at, reason, accepted_at, facts)
+VALUES ($1, $2, $3, $4, $8, $5, $6, $7, $9, $10)
+ON CONFLICT (send_id) DO UPDATE
+SET status = $8, changed_at = $6, reason = $7, accepted_at = $9, facts = $10
+WHERE mine.status = 'deferred' OR (mine.status IN ('claimed', 'uncertain') AND mine.claim = $5)
+RETURNING send_id;

@@ -1,0 +1,80 @@
+"""The mailer's table. Every change names the attempt that makes it, so one that was paused and taken for dead can still
+tell the truth about its own mail, and nothing else."""
+
+from pathlib import Path
+
+import asyncpg
+import msgspec
+from msgspec import Struct
+
+from services.mailer.endings import Ending
+from shared import db
+from shared.clock import Instant, from_datetime, to_datetime
+from shared.messages import Event, Trigger
+
+MIGRATIONS = Path(__file__).parent / "sql" / "migrations"
+_SQL = db.queries(Path(__file__).parent / "sql" / "queries.sql")
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(tuple[Event, ...]).decode
+
+
+class Delivery(Struct, frozen=True):
+    """``status``: claimed, deferred or an ending. ``facts`` are the events of the ending."""
+
+    status: str
+    reason: str
+    attempts: int
+    claim: str
+    claimed_at: Instant | None
+    facts: tuple[Event, ...]
+
+
+class Store:
+    """``claim`` names an attempt; the empty one holds nothing. Raises what ``db.AWAY`` lists while PostgreSQL is away."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    async def find(self, send: str) -> Delivery | None:
+        row = await self._pool.fetchrow(_SQL["find"], send)
+        if row is None:
+            return None
+        return Delivery(
+            row["status"],
+            row["reason"],
+            row["attempts"],
+            row["claim"],
+            row["claimed_at"] and from_datetime(row["claimed_at"]),
+            _decode(row["facts"]) if row["facts"] else (),
+        )
+
+    async def claim(self, trigger: Trigger, claim: str, message_id: str, now: Instant) -> bool:
+        """False if another attempt holds the send, or it has ended."""
+        row = await self._pool.fetchrow(_SQL["claim"], *_whose(trigger), claim, to_datetime(now), message_id)
+        return row is not None
+
+    async def defer(self, trigger: Trigger, claim: str, reason: str, now: Instant) -> int | None:
+        """How often the send was put off by now; none if another attempt holds it, or it has ended."""
+        attempts: int | None = await self._pool.fetchval(
+            _SQL["defer"], *_whose(trigger), claim, to_datetime(now), reason
+        )
+        return attempts
+
+    async def end(self, trigger: Trigger, claim: str, ending: Ending, now: Instant) -> bool:
+        """False if another attempt holds the send, or it has ended otherwise."""
+        row = await self._pool.fetchrow(
+            _SQL["end"],
+            *_whose(trigger),
+            claim,
+            to_datetime(now),
+            ending.reason,
+            ending.status,
+            None if ending.accepted is None else to_datetime(ending.accepted),
+            _encode(ending.facts),
+        )
+        return row is not None
+
+
+def _whose(trigger: Trigger) -> tuple[str, str, str, str]:
+    return trigger.id, trigger.person, trigger.rule, trigger.terms.action.template
