@@ -1,0 +1,144 @@
+"""Rule documents: from text to a rule that can be evaluated, or to everything that is wrong with it. Pure."""
+
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
+
+import msgspec
+from msgspec import Struct
+
+from services.rule_evaluator import markup
+from services.rule_evaluator.conditions import Condition
+from services.rule_evaluator.heads import parse_condition
+from services.rule_evaluator.places import Place, shown
+from shared.clock import SECOND, Duration
+from shared.messages import EmailAction, Terms
+
+Status: TypeAlias = Literal["draft", "test", "live", "paused"]
+STATUSES: tuple[Status, ...] = ("draft", "test", "live", "paused")
+
+FOREVER: Duration = 2**62
+"""``reentry: never``."""
+
+KEYS = ("id", "name", "status", "when", "reentry", "expires", "verify", "holdout", "throttle", "action")
+ACTIONS = ("email",)
+
+_LABEL = r"[a-zA-Z0-9_-]{1,64}"
+_A_LABEL = "1 to 64 letters, digits, _ or -"
+
+
+class Rule(Struct, frozen=True, eq=False):
+    """``condition`` is ``when`` in a form in which equal conditions are equal texts."""
+
+    id: str
+    name: str
+    status: Status
+    when: Condition
+    condition: str
+    reentry: Duration | None
+    expires: Duration | None
+    terms: Terms
+
+    @property
+    def is_live(self) -> bool:
+        """Evaluated. A rule in ``test`` is too; only its mails go elsewhere."""
+        return self.status in ("live", "test")
+
+
+class Reading(NamedTuple):
+    """``rule`` is none if there is any error; each error and warning begins with a path in the document."""
+
+    rule: Rule | None
+    errors: list[str]
+    warnings: list[str]
+
+
+def parse_document(text: str) -> Reading:
+    errors: list[str] = []
+    warnings: list[str] = []
+    try:
+        place = Place(markup.load(text), "", errors)
+    except markup.MarkupError as error:
+        return Reading(None, [str(error)], [])
+    if not isinstance(place.value, dict):
+        return Reading(None, [f"a rule is a mapping with {', '.join(KEYS)}, this is {shown(place.value)}"], [])
+    rule = _rule(place, warnings)
+    return Reading(rule if not errors else None, errors, warnings)
+
+
+def _rule(place: Place, warnings: list[str]) -> Rule | None:
+    place.only(KEYS)
+    rule_id = child.text(r"[a-z0-9-]{1,64}", "1 to 64 of a-z, 0-9 and -") if (child := _needed(place, "id")) else None
+    name = child.text(r"[^\x00-\x1f\x7f]{1,200}", "1 to 200 characters") if (child := place.given("name")) else rule_id
+    status = child.one_of(STATUSES) if (child := place.given("status")) else "draft"
+    when = parse_condition(child) if (child := _needed(place, "when")) else None
+    reentry = _reentry(child) if (child := place.given("reentry")) else None
+    expires = child.duration(least=SECOND) if (child := place.given("expires")) else None
+    terms = _terms(place, warnings, test=status == "test")
+    if rule_id is None or name is None or status is None or when is None or terms is None:
+        return None
+    condition = msgspec.json.encode(place.value["when"], order="deterministic").decode()
+    return Rule(rule_id, name, cast(Status, status), when, condition, reentry, expires, terms)
+
+
+_EXAMPLES = {
+    "id": "id: cart-abandonment",
+    "when": "when: {event: added_to_cart}",
+    "action": "action: {email: {template: cart-reminder}}",
+}
+
+
+def _needed(place: Place, key: str) -> Place | None:
+    return place.required(key, _EXAMPLES[key])
+
+
+def _reentry(place: Place) -> Duration | None:
+    if place.value == "never":
+        return FOREVER
+    return place.duration()
+
+
+def _terms(place: Place, warnings: list[str], *, test: bool) -> Terms | None:
+    action = _action(child, warnings) if (child := _needed(place, "action")) else None
+    verify = child.boolean() if (child := place.given("verify")) else True
+    holdout = child.read(_share) if (child := place.given("holdout")) else 0.0
+    category, priority = "default", 0
+    if (throttle := place.given("throttle")) and throttle.is_mapping("{category: nudge}"):
+        throttle.only(("category", "priority"))
+        if child := throttle.given("category"):
+            category = child.text(_LABEL, _A_LABEL) or category
+        if child := throttle.given("priority"):
+            priority = child.whole(-1000, 1000) or 0
+            if priority:
+                warnings.append(f"{child.path}: caps are first come, first served, a priority changes nothing yet")
+    if action is None or verify is None or holdout is None:
+        return None
+    return Terms(action, category, priority, holdout, verify, test)
+
+
+def _action(place: Place, warnings: list[str]) -> EmailAction | None:
+    if not place.is_mapping("{email: {template: cart-reminder}}"):
+        return None
+    place.only(ACTIONS)
+    email = place.required("email", "{email: {template: cart-reminder}}")
+    if email is None or not email.is_mapping("{template: cart-reminder}"):
+        return None
+    email.only(("template", "coupon"))
+    template = email.required("template", "template: cart-reminder")
+    name = template.text(_LABEL, _A_LABEL) if template else None
+    coupon = child.text(_LABEL, _A_LABEL) if (child := email.given("coupon")) else None
+    if coupon is not None:
+        warnings.append(f"{email.path}.coupon: coupon codes are not handed out yet, the mail goes without one")
+    return EmailAction(name, coupon) if name is not None else None
+
+
+def _share(value: Any) -> float:
+    """``5%`` as 0.05."""
+    digits = value[:-1] if isinstance(value, str) and value.endswith("%") else None
+    if digits is None and not (type(value) is int and value == 0):
+        raise ValueError(f"{shown(value)} is not a share, try 5%")
+    try:
+        share = float(digits or 0) / 100
+    except ValueError:
+        raise ValueError(f"{shown(value)} is not a share, try 5%") from None
+    if not 0 <= share <= 1:
+        raise ValueError(f"{shown(value)} is not a share from 0% to 100%")
+    return share

@@ -1,0 +1,28 @@
+"""Durations as people write them in rules: ``45s``, ``30m``, ``24h``, ``14d``, ``2h30m``."""
+
+import re
+
+from shared.clock import DAY, HOUR, MINUTE, SECOND, Duration
+
+LONGEST = 3650 * DAY
+"""Ten years. Anything longer is a slip of the keyboard, and instants stay within what PostgreSQL can keep."""
+
+_PARTS = re.compile(r"(?=\d)(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?", re.ASCII)
+_UNITS = (DAY, HOUR, MINUTE, SECOND)
+_NUMBER_FIRST = re.compile(r"([1-9]\d{0,3})[^\d.,]*", re.ASCII)
+
+
+def parse_duration(value: object) -> Duration:
+    """Raises ``ValueError`` with what is wrong and what to try instead."""
+    match = _PARTS.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"{value!r} is not a duration, try {_suggestion(value)}")
+    duration = sum(int(count) * unit for count, unit in zip(match.groups(), _UNITS, strict=True) if count)
+    if duration > LONGEST:
+        raise ValueError(f"{value!r} is longer than {LONGEST // DAY}d")
+    return duration
+
+
+def _suggestion(value: object) -> str:
+    match = _NUMBER_FIRST.fullmatch(str(value))
+    return f"{match.group(1)}m" if match else "30m"
