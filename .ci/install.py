@@ -26,34 +26,42 @@ def main() -> None:
     os.makedirs("build", exist_ok=True)
     with open(os.path.join("build", "install.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        wanted = fingerprint()
-        if installed() != wanted:
-            print(f"Installing into {VENV} (once; again only when {LOCK} changes)", flush=True)
-            install()
-            with open(STAMP, "w") as stamp:
-                stamp.write(wanted)
+        place, packages = fingerprints()
+        there = installed()
+        if there == [place, packages]:
+            return
+        print(f"Installing into {VENV} (once; again only when {LOCK} changes)", flush=True)
+        if there[:1] != [place]:
+            make_venv()
+        install()
+        with open(STAMP, "w") as stamp:
+            stamp.write(place + "\n" + packages + "\n")
 
 
-def fingerprint() -> str:
-    """Of all that an installation depends on: the lock, the project's own metadata, the interpreter, the place."""
-    digest = hashlib.sha256()
-    for name in (LOCK, "pyproject.toml"):
-        with open(name, "rb") as file:
-            digest.update(file.read())
-    digest.update(repr((sys.version, sys.base_prefix, os.getcwd())).encode())
-    return digest.hexdigest()
+def fingerprints() -> "tuple[str, str]":
+    """Of what the environment depends on (the interpreter, the folder), and of what is in it."""
+    import tomllib  # Python 3.11 has it, which main() has made sure of
+
+    with open(LOCK, "rb") as lock, open("pyproject.toml", "rb") as project:
+        described = tomllib.load(project)
+        packages = (lock.read(), described["project"], described["build-system"])
+    place = (sys.version, sys.base_prefix, os.getcwd())
+    return digest(place), digest(packages)
 
 
-def installed() -> str:
+def digest(value: object) -> str:
+    return hashlib.sha256(repr(value).encode()).hexdigest()
+
+
+def installed() -> "list[str]":
     try:
         with open(STAMP) as stamp:
-            return stamp.read()
+            return stamp.read().split()
     except OSError:
-        return ""
+        return []
 
 
 def install() -> None:
-    make_venv()
     uv = get_uv()
     # Wheels of the lock only, each with its hash; pip does the same where uv does not get through.
     environ = dict(os.environ, VIRTUAL_ENV=os.path.abspath(VENV), UV_NO_PROGRESS="1")
