@@ -84,6 +84,8 @@ class Leases:
             wait_s = RENEW_S
             try:
                 if self._reopen or not self.held():
+                    if self._adopted() and not self.held():
+                        log.error("leases_given_up", not_renewed_for_s=FENCE_S)
                     self._reopen = False
                     await self._drop(self._adopted())
                 if self.held():

@@ -39,7 +39,7 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
     for number, group in enumerate(groups):
         runtime.start(f"group-{number}", group.run())
     runtime.start("outbox", outbox.run(lambda: [number for group in groups for number in group.partitions]))
-    runtime.start("stragglers", sweep_stragglers(groups))
+    runtime.start("stragglers", sweep_stragglers(groups, settings.stragglers_every_s))
     runtime.readiness.check("leases", leases.held)
 
 

@@ -12,6 +12,8 @@ class Settings(Common, frozen=True, kw_only=True):
     """Events kept per person for rules and personalisation."""
     resident_actors: int = 50_000
     """People kept in memory; everybody else is one read away."""
+    stragglers_every_s: float = 30.0
+    """How often to look for overdue timers that were not taken. There should never be one."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

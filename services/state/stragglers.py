@@ -11,14 +11,13 @@ from shared.clock import SECOND
 
 log = structlog.get_logger()
 
-EVERY_S = 30.0
 OVERDUE = 10 * SECOND
 
 
-async def sweep_stragglers(groups: list[Group]) -> None:
+async def sweep_stragglers(groups: list[Group], every_s: float) -> None:
     """Arms what it finds, counts it and logs an error: the count must stay 0."""
     while True:
-        await asyncio.sleep(EVERY_S)
+        await asyncio.sleep(every_s)
         for group in groups:
             try:
                 found = await group.arm_overdue(OVERDUE)

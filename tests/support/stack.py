@@ -1,6 +1,7 @@
 """The real servers and the real service processes, for tests."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -9,15 +10,17 @@ import urllib.error
 import urllib.request
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import asyncpg
 import msgspec
+from nats.js.api import RawStreamMsg
+from nats.js.errors import NotFoundError
 
 from services.local.nats import EmbeddedNats
 from services.local.postgres import EmbeddedPostgres, free_port
 from services.local.process import Process, spawn
-from shared import streams
+from shared import streams, subjects
 from shared.bus import Bus
 from shared.messages import Event
 
@@ -32,6 +35,12 @@ SCHEMAS = {"state": "state", "rule_evaluator": "rules", "throttle": "throttle", 
 PARTITIONS = 16
 
 T = TypeVar("T")
+
+
+class DeadLetter(NamedTuple):
+    reason: str
+    subject: str
+    data: bytes
 
 
 async def until(condition: Callable[[], Awaitable[T]], *, within_s: float = 10.0, what: str = "") -> T:
@@ -99,7 +108,7 @@ class Stack:
         self.postgres = postgres
         self.database = database
         self.services: list[Service] = []
-        self._buses: list[Bus] = []
+        self.buses: dict[str, Bus] = {}
 
     async def declare_streams(self) -> None:
         bus = await self.bus("setup")
@@ -122,10 +131,10 @@ class Stack:
         return found
 
     async def bus(self, user: str) -> Bus:
-        """A connection under the NATS user of a service."""
-        bus = await Bus.connect(self.nats.url(user), user.replace("_", "-"), PARTITIONS)
-        self._buses.append(bus)
-        return bus
+        """The test's connection under the NATS user of a service."""
+        if user not in self.buses:
+            self.buses[user] = await Bus.connect(self.nats.url(user), user.replace("_", "-"), PARTITIONS)
+        return self.buses[user]
 
     async def start(self, service: str, *, wait: bool = True, **environment: str) -> Service:
         """Start ``python -m services.<service>`` and wait until it is ready."""
@@ -159,18 +168,10 @@ class Stack:
             raise AssertionError(f"{error}\n{service.process.tail(40)}") from None
 
     async def publish(self, *events: Event) -> None:
-        """As the tracker does."""
-        bus = self._tracker or await self._connect_tracker()
-        failures = [
-            failure for failure in await bus.publish_many([bus.event_message(event) for event in events]) if failure
-        ]
-        assert not failures, failures
-
-    _tracker: Bus | None = None
-
-    async def _connect_tracker(self) -> Bus:
-        self._tracker = await self.bus("setup")
-        return self._tracker
+        """As the tracker, and whoever reports outcomes, does."""
+        bus = await self.bus("setup")
+        failures = await bus.publish_many([bus.event_message(event) for event in events], timeout_s=20)
+        assert not any(failures), failures
 
     async def fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
         """As superuser, on this test's database."""
@@ -182,22 +183,28 @@ class Stack:
 
     async def messages(self, stream: str, type_: type[T]) -> list[T]:
         """Everything a stream holds now, decoded."""
-        bus = self._tracker or await self._connect_tracker()
-        js = bus.nc.jetstream(timeout=5)
+        return [msgspec.msgpack.decode(message.data or b"", type=type_) for message in await self._raw(stream)]
+
+    async def dead_letters(self) -> list[DeadLetter]:
+        letters = []
+        for message in await self._raw(subjects.DEAD):
+            headers = message.headers or {}
+            letters.append(DeadLetter(headers["Beckon-Reason"], headers["Beckon-Subject"], message.data or b""))
+        return letters
+
+    async def _raw(self, stream: str) -> list[RawStreamMsg]:
+        js = (await self.bus("setup")).nc.jetstream(timeout=5)
         state = (await js.stream_info(stream)).state
         found = []
         for sequence in range(max(1, state.first_seq), state.last_seq + 1):
-            try:
+            with contextlib.suppress(NotFoundError):  # taken meanwhile
                 found.append(await js.get_msg(stream, sequence))
-            except Exception as error:  # taken meanwhile
-                if "not found" not in str(error):
-                    raise
-        return [msgspec.msgpack.decode(message.data or b"", type=type_) for message in found]
+        return found
 
     async def close(self) -> None:
         for service in reversed(self.services):
             if service.process.exit_code is None:
                 service.process.send(signal.SIGCONT)  # SIGCONT: a paused process would not hear the next signal
                 await service.process.stop(budget_s=10)
-        for bus in self._buses:
+        for bus in self.buses.values():
             await bus.nc.close()
