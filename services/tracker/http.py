@@ -1,5 +1,6 @@
 """The HTTP shell: reads requests, hands them to the pure parts, waits until the events are stored, answers."""
 
+import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -7,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from msgspec import Struct
 
 from services.tracker import body
@@ -212,8 +214,19 @@ def build_handler(edge: Edge) -> Handler:
 async def listen(handler: Handler, host: str, port: int, *, shutdown_s: float) -> tuple[web.ServerRunner, int]:
     """Start serving; answers the port taken and the runner, whose ``cleanup`` ends accepting and then waits up to
     ``shutdown_s`` for the requests that are being answered."""
-    server = web.Server(handler, access_log=None, auto_decompress=False)
+    server = web.Server(handler, access_log=None, auto_decompress=False, logger=_server_log())
     runner = web.ServerRunner(server, shutdown_timeout=shutdown_s)
     await runner.setup()
     await web.TCPSite(runner, host, port, backlog=1024).start()
     return runner, runner.addresses[0][1]
+
+
+def _server_log() -> logging.Logger:
+    """aiohttp's own log without what is not even HTTP: anybody may send that, and the lines would quote it."""
+
+    def is_ours(record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+    logger = logging.getLogger("beckon.tracker.http")
+    logger.filters = [is_ours]
+    return logger

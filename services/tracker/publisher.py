@@ -10,10 +10,14 @@ from collections.abc import Sequence
 from time import perf_counter
 from typing import NamedTuple, Protocol
 
+import structlog
+
 from shared import metrics
 from shared.bus import Outgoing
 from shared.errors import BusUnavailable
 from shared.messages import Event
+
+log = structlog.get_logger()
 
 
 class EventBus(Protocol):
@@ -112,7 +116,9 @@ class Publisher:
             after = position + len(waiting.messages)
             self._settle(waiting, next(filter(None, errors[position:after]), None))
             position = after
-        self._failing = all(errors)
+        if failed := [error for error in errors if error]:
+            log.warning("events_not_stored", events=len(failed), error=str(failed[0]))
+        self._failing = len(failed) == len(errors)
         if self._failing:
             while self._queue:
                 self._settle(self._queue.popleft(), errors[0])

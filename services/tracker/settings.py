@@ -23,6 +23,8 @@ class Settings(Common, frozen=True, kw_only=True):
         Common.__post_init__(self)
         if both := set(self.write_keys) & set(self.secret_keys):
             raise ValueError(f"SECRET_KEYS: {len(both)} of them stand in WRITE_KEYS as well, which are public")
+        if not 0 <= self.http_port <= 65535:
+            raise ValueError("HTTP_PORT must be 0 to 65535")
         if self.publish_capacity < MAX_EVENTS:
             raise ValueError(f"PUBLISH_CAPACITY must be at least {MAX_EVENTS}, the events of one request")
         if min(self.body_timeout_s, self.publish_timeout_s) <= 0:

@@ -18,7 +18,7 @@ _MILLISECONDS_FROM = 100_000_000_000
 _TOO_LATE = 100_000_000_000_000
 """Far beyond any time that is taken; greater numbers are not even multiplied."""
 
-_NUMBER = re.compile(r"\d{1,20}(\.\d{1,9})?")
+_NUMBER = re.compile(r"\d{1,20}(\.\d{1,9})?", re.ASCII)
 _AWARE = Annotated[datetime, msgspec.Meta(tz=True)]
 
 

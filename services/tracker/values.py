@@ -12,6 +12,8 @@ MAX_KEYS = 255
 MIN_INTEGER = -(2**63)
 MAX_INTEGER = 2**63 - 1
 
+_UNKEPT = "NUL or half of a surrogate pair, which cannot be stored"
+
 
 def check_values(*named: tuple[str, dict[str, Any]]) -> None:
     """Look through decoded JSON objects, each with its name. Raises ``Flaw`` naming the first place that is wrong."""
@@ -34,7 +36,7 @@ def check_values(*named: tuple[str, dict[str, Any]]) -> None:
                 kind = type(value)
                 if kind is str:
                     if "\0" in value:
-                        raise Flaw(f"{_inside(place, key)}: holds the character NUL")
+                        raise Flaw(f"{_inside(place, key)}: holds {_UNKEPT}")
                 elif kind is int:
                     if not MIN_INTEGER <= value <= MAX_INTEGER:
                         raise Flaw(
@@ -43,7 +45,7 @@ def check_values(*named: tuple[str, dict[str, Any]]) -> None:
                 elif kind is dict or kind is list:
                     below.append((_inside(place, key), value))
                 if type(key) is str and "\0" in key:
-                    raise Flaw(f"{_inside(place, key)}: the key holds the character NUL")
+                    raise Flaw(f"{_inside(place, key)}: the key holds {_UNKEPT}")
         level = below
     if keys > MAX_KEYS:
         raise Flaw(f"properties and context have {keys} keys, at most {MAX_KEYS}")

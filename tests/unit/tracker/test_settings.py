@@ -1,0 +1,35 @@
+"""A bad environment stops the tracker at its start with a line that names the variable."""
+
+import pytest
+
+from services.tracker.settings import Settings
+from shared.settings import SettingsError, load
+
+GOOD = {"NATS_URL": "nats://tracker:x@127.0.0.1", "WRITE_KEYS": "wk_1, wk_2"}
+
+
+def test_the_least_that_is_needed() -> None:
+    settings = load(Settings, GOOD)
+    assert settings.write_keys == ("wk_1", "wk_2")
+    assert settings.secret_keys == ()
+    assert settings.pixel_key_required is False
+    assert (settings.http_host, settings.http_port) == ("127.0.0.1", 8080)
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"WRITE_KEYS": ""}, "WRITE_KEYS is not set (a list separated by commas)"),
+        ({"HTTP_PORT": "http"}, "HTTP_PORT: 'http' is not a whole number"),
+        ({"HTTP_PORT": "65536"}, "HTTP_PORT must be 0 to 65535"),
+        ({"PIXEL_KEY_REQUIRED": "perhaps"}, "PIXEL_KEY_REQUIRED: 'perhaps' is not true or false"),
+        ({"SECRET_KEYS": "sk_1,wk_2"}, "SECRET_KEYS: 1 of them stand in WRITE_KEYS as well, which are public"),
+        ({"PUBLISH_CAPACITY": "499"}, "PUBLISH_CAPACITY must be at least 500, the events of one request"),
+        ({"PUBLISH_TIMEOUT_S": "0"}, "BODY_TIMEOUT_S and PUBLISH_TIMEOUT_S must be greater than 0"),
+        ({"PARTITIONS": "0"}, "PARTITIONS must be at least 1"),
+    ],
+)
+def test_what_is_wrong_is_named(changes: dict[str, str], line: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        load(Settings, GOOD | changes)
+    assert error.value.lines == [line]
