@@ -116,8 +116,6 @@ class EmbeddedPostgres:
                 self._install / "bin/initdb",
                 *("--pgdata", data, "--username", SUPERUSER, "--pwfile", password_file, "--auth", "scram-sha-256"),
                 *("--encoding", "UTF8", "--locale", "C.UTF-8", "--no-instructions"),
-                # The passwords are random and long: stretching them would only make each connection slower.
-                *("--set", "scram_iterations=1"),
                 *(() if self._fsync else ("--no-sync",)),
             ],
             log=log,

@@ -1,0 +1,3 @@
+from services.local.inbox.main import main
+
+main()
