@@ -45,8 +45,9 @@ TRACKER_PUBLISH_S = Histogram(
 # --- State ------------------------------------------------------------------------------------------------------------
 
 STATE_EVENTS = Counter(
-    "beckon_state_events_total", "Events committed, by outcome: stored, duplicate, dead.", ["outcome"]
+    "beckon_state_events_total", "Events taken from the stream, by outcome: stored (the site's own), duplicate, dead.", ["outcome"]
 )
+STATE_OUTCOMES = Counter("beckon_state_outcomes_total", "Outcomes, Beckon's own events, committed.")
 STATE_BATCH = Histogram("beckon_state_batch_steps", "Steps (events and due timers) in one commit.", buckets=SIZES)
 STATE_COMMIT_S = Histogram("beckon_state_commit_seconds", "How long one commit took.", buckets=FAST_S)
 STATE_EVALUATE_S = Histogram("beckon_state_evaluate_seconds", "How long one round of evaluation took.", buckets=FAST_S)

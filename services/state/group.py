@@ -248,7 +248,9 @@ class Group:
         verdicts = await self._verdicts(steps)
         commit, kept = self._conclude(turn, steps, verdicts, new)
         await self._commit(commit, kept, turn)
-        _stored.inc(len(new))
+        outcomes = sum(arrival.event.source == "beckon" for arrival in new)
+        _stored.inc(len(new) - outcomes)
+        metrics.STATE_OUTCOMES.inc(outcomes)
         _duplicate.inc(sum(map(len, turn.arrivals.values())) - len(new))
 
     async def _load(self, people: list[tuple[int, str]]) -> None:
