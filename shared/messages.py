@@ -58,7 +58,8 @@ class RuleState(Struct, frozen=True, array_like=True):
 
     ``holds``: the truth of ``when`` at ``at``, the last instant it was evaluated for. ``seen``: the ordinal ``n`` of the
     last event taken into account. ``fired``: the firings that still count towards ``reentry``, oldest first, as
-    (trigger id, instant); one that came to nothing is taken out again.
+    (trigger id, instant); one that came to nothing is taken out again. ``change``: the earliest instant after ``at`` at which
+    that truth could change by itself; 0 if that is not known.
     """
 
     version: int
@@ -66,6 +67,7 @@ class RuleState(Struct, frozen=True, array_like=True):
     at: Instant
     seen: int
     fired: list[tuple[str, Instant]] = []
+    change: Instant = 0
 
 
 class Person(Struct, array_like=True):

@@ -15,14 +15,12 @@ from msgspec import Struct
 
 from services.rule_evaluator.tallies import CountTest, LargestGroup
 from services.rule_evaluator.values import dotted
-from services.rule_evaluator.view import IDENTIFY, NEVER, Selector, View, order, timestamp
+from services.rule_evaluator.view import IDENTIFY, NEVER, NOT_ACTIVITY, Selector, View, order, timestamp
 from shared.clock import Duration, Instant
 from shared.messages import HistoryEvent
 
-
-class Truth(NamedTuple):
-    holds: bool
-    change: Instant
+Truth = tuple[bool, Instant]
+"""Whether it holds, and when that may change. A plain tuple: made for each node at each look, it costs a tenth."""
 
 
 class Condition(Protocol):
@@ -31,8 +29,23 @@ class Condition(Protocol):
     def because(self, view: View, t: Instant, *, wanted: bool) -> Iterator[HistoryEvent]:
         """The events that make the truth at ``t`` what it is, which is ``wanted``, in any order, maybe repeated."""
 
-    def concerns(self, name: str) -> bool:
-        """Whether an event of this name can change the truth when it arrives."""
+    def selectors(self) -> Iterator[Selector]:
+        """The events whose arrival can change the truth; of those, only the names are looked at."""
+
+
+class Concerns(NamedTuple):
+    """The names of the events that concern a condition, and whether any activity does."""
+
+    names: frozenset[str]
+    activity: bool
+
+    def covers(self, name: str) -> bool:
+        return name in self.names or (self.activity and name not in NOT_ACTIVITY)
+
+
+def concerns_of(condition: Condition) -> Concerns:
+    names = [selector.name for selector in condition.selectors()]
+    return Concerns(frozenset(name for name in names if name is not None), None in names)
 
 
 class Combination(Struct, frozen=True, eq=False):
@@ -52,20 +65,22 @@ class Combination(Struct, frozen=True, eq=False):
             holds, change = condition.evaluate(view, t)
             if holds is self.decisive:
                 if change == NEVER:
-                    return Truth(holds, NEVER)
+                    return holds, NEVER
                 decided = True
-                latest = max(latest, change)
+                if change > latest:
+                    latest = change
             elif change < earliest:
                 earliest = change
-        return Truth(self.decisive, latest) if decided else Truth(not self.decisive, earliest)
+        return (self.decisive, latest) if decided else (not self.decisive, earliest)
 
     def because(self, view: View, t: Instant, *, wanted: bool) -> Iterator[HistoryEvent]:
         for condition in self.conditions:
-            if condition.evaluate(view, t).holds is wanted:
+            if condition.evaluate(view, t)[0] is wanted:
                 yield from condition.because(view, t, wanted=wanted)
 
-    def concerns(self, name: str) -> bool:
-        return any(condition.concerns(name) for condition in self.conditions)
+    def selectors(self) -> Iterator[Selector]:
+        for condition in self.conditions:
+            yield from condition.selectors()
 
 
 class Not(Struct, frozen=True, eq=False):
@@ -73,23 +88,18 @@ class Not(Struct, frozen=True, eq=False):
 
     def evaluate(self, view: View, t: Instant) -> Truth:
         holds, change = self.condition.evaluate(view, t)
-        return Truth(not holds, change)
+        return not holds, change
 
     def because(self, view: View, t: Instant, *, wanted: bool) -> Iterator[HistoryEvent]:
         return self.condition.because(view, t, wanted=not wanted)
 
-    def concerns(self, name: str) -> bool:
-        return self.condition.concerns(name)
+    def selectors(self) -> Iterator[Selector]:
+        return self.condition.selectors()
 
 
-class _Window(NamedTuple):
-    """``events[start:end]`` are counted. ``change``: when an event that is dated ahead, or an anchor, comes into it."""
-
-    events: list[HistoryEvent]
-    start: int
-    end: int
-    anchor: HistoryEvent | None
-    change: Instant
+_Window = tuple[list[HistoryEvent], int, int, HistoryEvent | None, Instant]
+"""``events``, ``start``, ``end``, ``anchor``, ``change``: ``events[start:end]`` are counted, after the anchor if there is one.
+``change`` is when one dated ahead, or an anchor, comes in."""
 
 
 class EventCount(Struct, frozen=True, eq=False):
@@ -102,19 +112,18 @@ class EventCount(Struct, frozen=True, eq=False):
     same: str | None = None
 
     def evaluate(self, view: View, t: Instant) -> Truth:
-        window = self._window(view, t)
-        events, start, end, _, change = window
-        if self.same is None:
-            count = end - start
+        events, start, end, _, change = self._window(view, t)
+        count = end - start
+        if self.same is None or count < self.count.least:  # no group is larger than all of them
             holds = self.count.passes(count)
             if self.within is not None and (turning := self.count.turns_below(count)) >= 0:
                 change = min(change, events[end - turning - 1].timestamp + self.within)
-            return Truth(holds, change)
+            return holds, change
         group = LargestGroup(self.same, events[start:end])
         holds = self.count.passes(group.size)
         if self.within is not None and (turning := self.count.turns_below(group.size)) >= 0:
             change = min(change, group.shrinks_to(turning) + self.within)
-        return Truth(holds, change)
+        return holds, change
 
     def _window(self, view: View, t: Instant) -> _Window:
         """Events after the anchor, and after t - within, up to and including t."""
@@ -122,14 +131,15 @@ class EventCount(Struct, frozen=True, eq=False):
         start, anchor = 0, None
         if self.since is not None:
             anchors, known, later = view.at(self.since, t)
-            change = min(change, later)
+            if later < change:
+                change = later
             if not known:
-                return _Window(events, end, end, None, change)
+                return events, end, end, None, change
             anchor = anchors[known - 1]
             start = bisect_right(events, order(anchor), hi=end, key=order)
         if self.within is not None and start < end:
             start = bisect_right(events, t - self.within, lo=start, hi=end, key=timestamp)
-        return _Window(events, start, end, anchor, change)
+        return events, start, end, anchor, change
 
     def because(self, view: View, t: Instant, *, wanted: bool) -> Iterator[HistoryEvent]:
         """What was counted, if the condition is to be true, and since when."""
@@ -140,8 +150,10 @@ class EventCount(Struct, frozen=True, eq=False):
             counted = events[start:end]
             yield from counted if self.same is None else LargestGroup(self.same, counted).members()
 
-    def concerns(self, name: str) -> bool:
-        return self.events.concerns(name) or (self.since is not None and self.since.concerns(name))
+    def selectors(self) -> Iterator[Selector]:
+        yield self.events
+        if self.since is not None:
+            yield self.since
 
 
 class Elapsed(Struct, frozen=True, eq=False):
@@ -153,16 +165,16 @@ class Elapsed(Struct, frozen=True, eq=False):
     def evaluate(self, view: View, t: Instant) -> Truth:
         events, known, change = view.at(self.since, t)
         if not known:
-            return Truth(False, change)
+            return False, change
         due = events[known - 1].timestamp + self.duration
-        return Truth(True, change) if due <= t else Truth(False, min(due, change))
+        return (True, change) if due <= t else (False, min(due, change))
 
     def because(self, view: View, t: Instant, *, wanted: bool) -> Iterator[HistoryEvent]:
         events, known, _ = view.at(self.since, t)
         yield from events[:known][-1:]
 
-    def concerns(self, name: str) -> bool:
-        return self.since.concerns(name)
+    def selectors(self) -> Iterator[Selector]:
+        yield self.since
 
 
 class ProfileTest(Struct, frozen=True, eq=False):
@@ -172,10 +184,10 @@ class ProfileTest(Struct, frozen=True, eq=False):
     passes: Callable[[Any], bool]
 
     def evaluate(self, view: View, t: Instant) -> Truth:
-        return Truth(self.passes(dotted(view.profile, self.attribute)), NEVER)
+        return self.passes(dotted(view.profile, self.attribute)), NEVER
 
     def because(self, view: View, t: Instant, *, wanted: bool) -> Iterator[HistoryEvent]:
         return iter(())
 
-    def concerns(self, name: str) -> bool:
-        return name == IDENTIFY
+    def selectors(self) -> Iterator[Selector]:
+        yield Selector(IDENTIFY)

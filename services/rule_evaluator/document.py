@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from services.rule_evaluator import markup
-from services.rule_evaluator.conditions import Condition
+from services.rule_evaluator.conditions import Concerns, Condition, concerns_of
 from services.rule_evaluator.heads import parse_condition
 from services.rule_evaluator.places import Place, shown
 from shared.clock import SECOND, Duration
@@ -32,6 +32,7 @@ class Rule(Struct, frozen=True, eq=False):
     name: str
     status: Status
     when: Condition
+    concerns: Concerns
     condition: str
     reentry: Duration | None
     expires: Duration | None
@@ -76,7 +77,7 @@ def _rule(place: Place, warnings: list[str]) -> Rule | None:
     if rule_id is None or name is None or status is None or when is None or terms is None:
         return None
     condition = msgspec.json.encode(place.value["when"], order="deterministic").decode()
-    return Rule(rule_id, name, cast(Status, status), when, condition, reentry, expires, terms)
+    return Rule(rule_id, name, cast(Status, status), when, concerns_of(when), condition, reentry, expires, terms)
 
 
 _EXAMPLES = {

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Hashable
+from math import ceil
 from typing import Any
 
 from services.rule_evaluator.values import ValueTest, identity
@@ -10,17 +11,19 @@ from shared.messages import HistoryEvent
 
 
 class CountTest:
-    """A test of a whole number."""
+    """A test of a whole number. ``least``: below it the test is false, whatever else it asks."""
 
     def __init__(self, test: ValueTest) -> None:
         self.passes: Callable[[Any], bool] = test.compile()
-        least = [clause.operand for clause in test.clauses if clause.comparison == "gte"]
-        self._least = least[0] if len(test.clauses) == 1 and least else None
+        self.least: float = max((clause.operand for clause in test.clauses if clause.comparison == "gte"), default=0)
+        self._rises_once = [clause.comparison for clause in test.clauses] == ["gte"]
 
     def turns_below(self, count: int) -> int:
         """The highest number below ``count`` at which the test answers otherwise than at ``count``; -1 if none does."""
-        if self._least is not None and count < self._least:
-            return -1  # fewer is not more: the common case needs no search
+        if count < self.least:
+            return -1  # false, and false for all that are fewer
+        if self._rises_once:
+            return ceil(self.least) - 1
         now = self.passes(count)
         for fewer in range(count - 1, -1, -1):
             if self.passes(fewer) is not now:

@@ -76,6 +76,10 @@ class ValueTest(Struct, frozen=True):
         pairs = [(COMPARISONS[clause.comparison], clause.operand) for clause in self.clauses]
         absent = all(clause == Clause("exists", False) for clause in self.clauses)
 
+        if len(pairs) == 1:
+            (only, operand), *_ = pairs
+            return lambda value: only(value, operand) if value is not None else absent
+
         def passes(value: Any) -> bool:
             if value is None:
                 return absent

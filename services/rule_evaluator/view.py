@@ -2,7 +2,7 @@
 
 from bisect import bisect_right, insort
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 from msgspec import Struct
 
@@ -39,16 +39,14 @@ class Selector(Struct, frozen=True, eq=False):
         return name == self.name if self.name is not None else name not in NOT_ACTIVITY
 
     def accepts(self, event: HistoryEvent) -> bool:
-        properties = event.properties
-        return all(passes(event.trusted if name == TRUSTED else properties.get(name)) for name, passes in self.where)
+        for name, passes in self.where:
+            if not passes(event.trusted if name == TRUSTED else event.properties.get(name)):
+                return False
+        return True
 
 
-class Visible(NamedTuple):
-    """``events[:known]`` have happened; ``later``: when the next of the others will have."""
-
-    events: list[HistoryEvent]
-    known: int
-    later: Instant
+Visible = tuple[list[HistoryEvent], int, Instant]
+"""Events, how many of them have happened, and when the next of the others will have."""
 
 
 class View:
@@ -63,10 +61,10 @@ class View:
         self._named: dict[str, list[HistoryEvent]] = {}
         self._selected: dict[Selector, list[HistoryEvent]] = {}
         for event in self._events:
-            if (named := self._named.get(event.name)) is None:
-                self._named[event.name] = [event]
+            if event.name in self._named:
+                self._named[event.name].append(event)
             else:
-                named.append(event)
+                self._named[event.name] = [event]
 
     def add(self, event: HistoryEvent) -> None:
         _insert(self._events, event)
@@ -82,20 +80,23 @@ class View:
         """The selected events, and how many of them have happened by ``t``: one may be dated a little ahead."""
         events = self._select(selector)
         if not events or events[-1].timestamp <= t:
-            return Visible(events, len(events), NEVER)
+            return events, len(events), NEVER
         known = bisect_right(events, t, key=timestamp)
-        return Visible(events, known, events[known].timestamp)
+        return events, known, events[known].timestamp
 
     def _select(self, selector: Selector) -> list[HistoryEvent]:
-        if selector.name is not None and not selector.where:
-            return self._named.get(selector.name, [])
+        name = selector.name
+        if name is not None and not selector.where:
+            return self._named.get(name, [])
         selected = self._selected.get(selector)
         if selected is None:
-            if selector.name is not None:
-                among: Iterable[HistoryEvent] = self._named.get(selector.name, [])
+            if name is not None:
+                selected = self._named.get(name, [])
             else:
-                among = (event for event in self._events if event.name not in NOT_ACTIVITY)
-            selected = self._selected[selector] = [event for event in among if selector.accepts(event)]
+                selected = [event for event in self._events if event.name not in NOT_ACTIVITY]
+            if selector.where:
+                selected = [event for event in selected if selector.accepts(event)]
+            self._selected[selector] = selected
         return selected
 
 
