@@ -51,4 +51,6 @@ def normal(address: object) -> str:
         raise ValueError(str(error)) from None
     if valid.ascii_email is None:
         raise ValueError("its local part is not ASCII")
+    if "=?" in valid.ascii_email:
+        raise ValueError("it holds an encoded word, which has no place in an address")
     return valid.ascii_email

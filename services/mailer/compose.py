@@ -1,5 +1,5 @@
 """A mail, from what a template made of it. Nothing that a person or a site sent can add a header: every header value is one
-line, and the message is built by the standard library, which encodes what is not ASCII (RFC 2047)."""
+line of plain characters, and the message is built by the standard library, which encodes what is not ASCII (RFC 2047)."""
 
 import hashlib
 import re
@@ -11,7 +11,6 @@ from email.utils import format_datetime, parseaddr
 from msgspec import Struct
 
 from services.mailer.address import To, normal
-from services.mailer.templates import Rendered
 from shared.clock import Instant, to_datetime
 
 _SUBJECT_LENGTH = 250
@@ -27,6 +26,14 @@ class Sender(Struct, frozen=True):
     @property
     def domain(self) -> str:
         return self.address.rpartition("@")[2]
+
+
+class Rendered(Struct, frozen=True):
+    """What a template made of a send."""
+
+    subject: str
+    html: str
+    text: str
 
 
 class Letter(Struct, frozen=True):
@@ -65,4 +72,6 @@ def compose(send: str, rendered: Rendered, to: To, from_: Sender, now: Instant) 
 
 
 def _one_line(text: str) -> str:
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    """Without control characters, and without encoded words: the standard library decodes those that it finds in a value
+    (``=?utf-8?q?=0D=0ABcc:…?=``), line breaks included, and writes them out as they are."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split()).replace("=?", "= ?")

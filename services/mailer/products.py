@@ -109,7 +109,11 @@ def _product(properties: Properties) -> Product:
 
 
 def _quantity(properties: Properties) -> Decimal | None:
-    return amount(properties.get("quantity")) or None
+    """Written without needless decimals (``2``, not ``2.0``); 0 is as good as none."""
+    quantity = amount(properties.get("quantity"))
+    if not quantity:
+        return None
+    return quantity.to_integral_value() if quantity == quantity.to_integral_value() else quantity
 
 
 def _text(value: object) -> str | None:

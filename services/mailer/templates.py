@@ -14,8 +14,8 @@ from weakref import WeakSet
 from liquid import BoundTemplate, CachingFileSystemLoader, Environment
 from liquid.exceptions import LiquidError, TemplateNotFoundError
 from liquid.span import Span
-from msgspec import Struct
 
+from services.mailer.compose import Rendered
 from services.mailer.context import VARIABLES
 from services.mailer.money import money
 
@@ -29,12 +29,6 @@ _LEAKED = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, 
 
 class TemplateError(Exception):
     """One line: ``cart-reminder/html.liquid line 12: …``."""
-
-
-class Rendered(Struct, frozen=True):
-    subject: str
-    html: str
-    text: str
 
 
 class _Environment(Environment):
@@ -120,11 +114,16 @@ class Templates:
         place = self._relative(error.template_name) or path
         if context := error.context():
             place = f"{place} line {context[0]}"
+        elif error.token:
+            place = f"{place} at its end"
         return TemplateError(f"{place}: {_line(what)}")
 
     def _relative(self, name: str | Path | None) -> str:
+        """Liquid names a file by its path or, where it was rendered by another, by the name given there."""
         path = Path(name or "")
-        return str(path.relative_to(self._folder)) if path.is_relative_to(self._folder) else ""
+        if path.is_relative_to(self._folder):
+            return str(path.relative_to(self._folder))
+        return str(path) if name and (self._folder / path).is_file() else ""
 
 
 def _line(message: object) -> str:

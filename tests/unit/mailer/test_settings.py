@@ -1,0 +1,71 @@
+"""The mailer's environment: what is read, and the line that names what is wrong."""
+
+import pytest
+
+from services.mailer.server import Server, server
+from services.mailer.settings import Settings
+from shared.settings import SettingsError, load
+
+GOOD = {
+    "NATS_URL": "nats://mailer:x@127.0.0.1:4222",
+    "DATABASE_URL": "postgresql://mailer:x@127.0.0.1/beckon",
+    "SMTP_URL": "smtp://127.0.0.1:2525",
+    "MAIL_FROM": "Shop <shop@example.test>",
+}
+
+
+def test_what_must_be_set_is_enough() -> None:
+    settings = load(Settings, GOOD)
+    assert (settings.smtp_pool, settings.test_recipients) == (4, ())
+    assert load(Settings, GOOD | {"TEST_RECIPIENTS": "a@x.test, b@x.test"}).test_recipients == ("a@x.test", "b@x.test")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SMTP_URL", "http://127.0.0.1"),
+        ("SMTP_URL", "127.0.0.1:25"),
+        ("SMTP_URL", "smtp://"),
+        ("SMTP_URL", "smtp://host:port"),
+        ("SMTP_URL", "smtp://host:25/path"),
+        ("MAIL_FROM", "Shop"),
+        ("MAIL_FROM", "Shop <shop>"),
+        ("TEST_RECIPIENTS", "qa"),
+        ("SMTP_POOL", "0"),
+        ("SMTP_POOL", "many"),
+        ("RETRY_FIRST_S", "0"),
+        ("BECKON_ENV", "test"),
+    ],
+)
+def test_a_bad_value_is_named(name: str, value: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(Settings, GOOD | {name: value})
+    (line,) = caught.value.lines
+    assert line.startswith(name)
+
+
+@pytest.mark.parametrize("name", ["SMTP_URL", "MAIL_FROM", "DATABASE_URL", "NATS_URL"])
+def test_a_missing_value_is_named(name: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(Settings, {key: value for key, value in GOOD.items() if key != name})
+    (line,) = caught.value.lines
+    assert line.startswith(f"{name} is not set")
+
+
+@pytest.mark.parametrize(
+    ("url", "read"),
+    [
+        ("smtp://mail.test", Server("mail.test", 25, tls=False)),
+        ("smtp://mail.test:1025", Server("mail.test", 1025, tls=False)),
+        ("smtp://me%40mail.test:p%3Aw@mail.test", Server("mail.test", 587, False, "me@mail.test", "p:w")),
+        ("smtps://me:@mail.test/", Server("mail.test", 465, True, "me", "")),
+    ],
+)
+def test_where_the_server_is(url: str, read: Server) -> None:
+    assert server(url) == read
+
+
+def test_a_password_is_never_repeated() -> None:
+    with pytest.raises(ValueError) as caught:
+        server("smtp://me:secret@mail.test:99999")
+    assert "secret" not in str(caught.value)
