@@ -65,12 +65,9 @@ async def _prepare_role(connection: asyncpg.Connection, role: str, password: str
     log.info("schema_prepared", schema=role, outcome="kept" if owner else "created")
 
 
-def scram_verifier(password: str, salt: bytes | None = None) -> str:
-    """What PostgreSQL stores of an ASCII password (RFC 5803), so that the password itself never comes into its log.
-
-    Sixteen random bytes of ``salt`` unless given.
-    """
-    salt = secrets.token_bytes(16) if salt is None else salt
+def scram_verifier(password: str) -> str:
+    """What PostgreSQL stores of an ASCII password (RFC 5803), so that the password itself never comes into its log."""
+    salt = secrets.token_bytes(16)
     salted = hashlib.pbkdf2_hmac("sha256", password.encode("ascii"), salt, _ITERATIONS)
     stored_key = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
     server_key = hmac.digest(salted, b"Server Key", "sha256")

@@ -1,0 +1,171 @@
+"""Each NATS user may do exactly its work: what k8s/base/nats-users.conf says, on a real server."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from nats.aio.msg import Msg
+from nats.errors import NoRespondersError
+from nats.js.api import AckPolicy, ConsumerConfig
+
+from shared import subjects
+from shared.bus import Bus, Outgoing
+from shared.errors import BusUnavailable
+from shared.ordered import OrderedReader
+from tests.support.stack import NATS_PASSWORDS, Stack, until
+
+USERS = sorted(set(NATS_PASSWORDS) - {"setup"})
+DENIED_S = 0.4
+"""A subject without permission is not answered at all, so a refusal takes this long."""
+
+PUBLISHES = {
+    "tracker": {"events.3.site"},
+    "state": {"triggers.3", "dead.state"},
+    "rule_evaluator": set[str](),
+    "throttle": {"sends.email", "sends.webhook", "events.3.outcome", "dead.throttle"},
+    "mailer": {"events.3.outcome", "dead.mailer"},
+    "operator": set[str](),
+}
+STORED = sorted(set[str]().union(*PUBLISHES.values()))
+
+REQUESTS = {
+    "tracker": set[str](),
+    "state": {"rules.evaluate"},
+    "rule_evaluator": set[str](),
+    "throttle": set[str](),
+    "mailer": {"rules.verify", "people.get.3"},
+    "operator": {
+        *("rules.evaluate", "rules.verify", "rules.put", "rules.list", "rules.get"),
+        *("policy.put", "policy.get", "suppressions.put", "people.get.3"),
+    },
+}
+SERVERS = {"rules": "rule_evaluator", "policy": "throttle", "suppressions": "throttle", "people": "state"}
+
+CONSUMERS = {
+    ("throttle", "TRIGGERS", "throttle", "triggers.>"),
+    ("throttle", "EVENTS", "throttle-outcomes", "events.*.outcome"),
+    ("mailer", "SENDS", "mailer", "sends.email"),
+    ("state", "EVENTS", "any", "events.3.*"),
+}
+
+
+@pytest.fixture
+async def buses(stack: Stack) -> dict[str, Bus]:
+    return {user: await stack.bus(user) for user in USERS}
+
+
+async def permitted(asking: list[tuple[str, str]], ask: Callable[[str, str], Awaitable[bool]]) -> dict[str, set[str]]:
+    """Which of the pairs (user, what) passed, by user; asked side by side, since each refusal takes its time."""
+    answers = await asyncio.gather(*(ask(user, what) for user, what in asking))
+    passed: dict[str, set[str]] = {user: set() for user in USERS}
+    for (user, what), answer in zip(asking, answers, strict=True):
+        if answer:
+            passed[user].add(what)
+    return passed
+
+
+def each_with(what: list[str]) -> list[tuple[str, str]]:
+    return [(user, subject) for user in USERS for subject in what]
+
+
+async def test_each_publishes_its_own_facts_only(buses: dict[str, Bus]) -> None:
+    async def publish(user: str, subject: str) -> bool:
+        try:
+            await buses[user].publish(Outgoing(subject, b"x", f"{user} {subject}"), timeout_s=DENIED_S)
+        except BusUnavailable:
+            return False
+        return True
+
+    assert await permitted(each_with(STORED), publish) == PUBLISHES
+
+
+async def test_each_asks_what_it_needs_to_know_and_is_answered(buses: dict[str, Bus]) -> None:
+    async def answer(msg: Msg) -> None:
+        await msg.respond(b"answer")
+
+    for subject in REQUESTS["operator"]:
+        server = buses[SERVERS[subject.partition(".")[0]]]
+        await server.nc.subscribe(subject, queue="servers", cb=answer)
+        await server.nc.flush()
+
+    async def request(user: str, subject: str) -> bool:
+        try:
+            return (await buses[user].nc.request(subject, b"", timeout=DENIED_S)).data == b"answer"
+        except (NoRespondersError, TimeoutError):
+            return False
+
+    assert await permitted(each_with(sorted(REQUESTS["operator"])), request) == REQUESTS
+
+
+async def test_each_makes_its_own_consumers_only(buses: dict[str, Bus]) -> None:
+    async def make(user: str, what: str) -> bool:
+        stream, name, filter_subject = what.split()
+        config = ConsumerConfig(name=name, filter_subject=filter_subject, ack_policy=AckPolicy.NONE)
+        if stream != subjects.EVENTS or name != "any":
+            config = ConsumerConfig(
+                name=name, durable_name=name, filter_subject=filter_subject, ack_policy=AckPolicy.EXPLICIT
+            )
+        try:
+            await buses[user].nc.jetstream(timeout=DENIED_S).add_consumer(stream, config)
+        except TimeoutError:
+            return False
+        return True
+
+    asking = each_with([" ".join(consumer[1:]) for consumer in CONSUMERS])
+    asking += [("throttle", "EVENTS throttle-outcomes events.*.site"), ("mailer", "SENDS mailer sends.webhook")]
+    passed = await permitted(asking, make)
+    expected = {user: {" ".join(consumer[1:]) for consumer in CONSUMERS if consumer[0] == user} for user in USERS}
+    # State reads events as it likes: also under a name that the throttle uses for its own.
+    expected["state"].add("EVENTS throttle-outcomes events.*.outcome")
+    assert passed == expected
+
+
+async def test_nobody_hears_what_is_meant_for_another(buses: dict[str, Bus]) -> None:
+    heard: list[str] = []
+
+    async def hear(msg: Msg) -> None:
+        heard.append(msg.subject)
+
+    for user in USERS:
+        for subject in ("events.>", "triggers.>", "sends.>", "dead.>", "_INBOX.>", "_INBOX.setup.>", ">"):
+            await buses[user].nc.subscribe(subject, cb=hear)
+        await buses[user].nc.flush()
+    for user, published in PUBLISHES.items():
+        for subject in published:
+            await buses[user].publish(Outgoing(subject, b"x", subject))
+    assert heard == []
+
+
+async def test_state_reads_in_order_and_the_throttle_acknowledges(stack: Stack, buses: dict[str, Bus]) -> None:
+    await buses["tracker"].publish(Outgoing("events.3.site", b"one", "1"))
+    await buses["mailer"].publish(Outgoing("events.3.outcome", b"two", "2"))
+    reader = OrderedReader(buses["state"], subjects.EVENTS, "events.3.*", 0, 10, lambda: None)
+    await reader.start()
+
+    async def both_arrived() -> bool:
+        return len(reader) == 2
+
+    await until(both_arrived, what="both events arrived")
+    last = await buses["state"].nc.jetstream().get_last_msg(subjects.EVENTS, "events.3.*")
+    assert (last.data, last.seq) == (b"two", 2)
+    await reader.stop()
+
+    await buses["state"].publish(Outgoing("triggers.3", b"x", "t"))
+    js = buses["throttle"].nc.jetstream(timeout=2)
+    config = ConsumerConfig(
+        name="throttle", durable_name="throttle", filter_subject="triggers.>", ack_policy=AckPolicy.EXPLICIT
+    )
+    await js.add_consumer(subjects.TRIGGERS, config)
+    inbox = buses["throttle"].nc.new_inbox()
+    arrived = await buses["throttle"].nc.subscribe(inbox)
+    await buses["throttle"].nc.publish("$JS.API.CONSUMER.MSG.NEXT.TRIGGERS.throttle", b"1", inbox)
+    message = await arrived.next_msg(timeout=2)
+    await message.in_progress()
+    await message.in_progress()
+    await message.ack()
+
+    async def queue_is_empty() -> bool:
+        setup = await stack.bus("setup")
+        return (await setup.nc.jetstream().stream_info(subjects.TRIGGERS)).state.messages == 0
+
+    await until(queue_is_empty, what="the trigger is acknowledged")
