@@ -95,7 +95,7 @@ class Accepted(Struct):
     rejected: list[Rejected]
 
 
-class Refused(Struct, omit_defaults=True):
+class Refused(Struct):
     error: str
     accepted: int = 0
     rejected: Sequence[Rejected] = ()
@@ -211,10 +211,13 @@ def build_handler(edge: Edge) -> Handler:
     return handle
 
 
-async def listen(handler: Handler, host: str, port: int, *, shutdown_s: float) -> tuple[web.ServerRunner, int]:
+async def listen(
+    handler: Handler, host: str, port: int, *, linger_s: float, shutdown_s: float
+) -> tuple[web.ServerRunner, int]:
     """Start serving; answers the port taken and the runner, whose ``cleanup`` ends accepting and then waits up to
-    ``shutdown_s`` for the requests that are being answered."""
-    server = web.Server(handler, access_log=None, auto_decompress=False, logger=_server_log())
+    ``shutdown_s`` for the requests that are being answered. ``linger_s``: how long the rest of a body is read and thrown
+    away after an early answer, so that its sender gets to see the answer."""
+    server = web.Server(handler, access_log=None, auto_decompress=False, lingering_time=linger_s, logger=_server_log())
     runner = web.ServerRunner(server, shutdown_timeout=shutdown_s)
     await runner.setup()
     await web.TCPSite(runner, host, port, backlog=1024).start()

@@ -25,7 +25,11 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
         body_timeout_s=settings.body_timeout_s,
     )
     server, port = await listen(
-        build_handler(edge), settings.http_host, settings.http_port, shutdown_s=settings.shutdown_s / 2
+        build_handler(edge),
+        settings.http_host,
+        settings.http_port,
+        linger_s=settings.body_timeout_s,
+        shutdown_s=settings.shutdown_s / 2,
     )
     runtime.on_stop("close http", server.cleanup)
     log.info("tracker_listening", host=settings.http_host, port=port)

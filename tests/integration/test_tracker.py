@@ -1,0 +1,509 @@
+"""The tracker's process over real HTTP and real NATS: what is answered 202 is stored, everything else says why."""
+
+import asyncio
+import base64
+import gzip
+import json
+import signal
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from services.local.postgres import free_port
+from shared import subjects
+from shared.clock import MINUTE, SECOND, SystemClock
+from shared.messages import Event
+from shared.partition import partition_of
+from tests.support.stack import PARTITIONS, Service, Stack, until
+
+WRITE, SECRET = "wk_public", "sk_secret"
+GIF_SIZE = 43
+
+
+class Tracker:
+    """A running tracker and a client of it."""
+
+    def __init__(self, stack: Stack, port: int) -> None:
+        self.stack = stack
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self.http = aiohttp.ClientSession(self.url, connector=aiohttp.TCPConnector(limit=0))
+        self.service: Service | None = None
+
+    async def start(self, **environment: str) -> Service:
+        settings = {"WRITE_KEYS": WRITE, "SECRET_KEYS": SECRET, "HTTP_PORT": str(self.port), **environment}
+        self.service = await self.stack.start("tracker", **settings)
+        return self.service
+
+    async def post(self, body: Any, *, key: str | None = WRITE, **headers: str) -> tuple[int, Any, Any]:
+        """Status, decoded body, headers."""
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        given = {"Content-Type": "application/json", **({"X-Write-Key": key} if key else {}), **headers}
+        async with self.http.post("/v1/events", data=data, headers=given) as answer:
+            return answer.status, await answer.json(), answer.headers
+
+    async def pixel(self, query: str) -> tuple[int, Any]:
+        """Status and headers; always the picture."""
+        async with self.http.get(f"/track?{query}") as answer:
+            body = await answer.read()
+            assert (answer.content_type, len(body), body[:6]) == ("image/gif", GIF_SIZE, b"GIF89a")
+            assert answer.headers["Cache-Control"] == "no-store"
+            return answer.status, answer.headers
+
+    async def stored(self) -> list[Event]:
+        return await self.stack.messages(subjects.EVENTS, Event)
+
+
+@pytest.fixture
+async def idle(stack: Stack) -> AsyncIterator[Tracker]:
+    """Not started yet."""
+    tracker = Tracker(stack, free_port())
+    yield tracker
+    await tracker.http.close()
+
+
+@pytest.fixture
+async def tracker(idle: Tracker) -> Tracker:
+    await idle.start()
+    return idle
+
+
+def added(person: str = "u1", **fields: Any) -> dict[str, Any]:
+    return {"user_id": person, "event": "Product Added", **fields}
+
+
+# --- The pixel --------------------------------------------------------------------------------------------------------
+
+
+async def test_the_pixel_of_a_plain_image_tag_is_stored(tracker: Tracker) -> None:
+    before = SystemClock().now()
+    status, _ = await tracker.pixel("user_id=XYZ&event=cart_abandonment")
+    assert status == 200
+    (event,) = await tracker.stored()
+    assert (event.person, event.name, event.source, event.trusted) == ("XYZ", "cart_abandonment", "pixel", False)
+    assert before <= event.timestamp == event.received <= SystemClock().now()
+
+
+async def test_a_pixel_with_everything(tracker: Tracker) -> None:
+    at = SystemClock().now() // SECOND * SECOND - MINUTE
+    status, _ = await tracker.pixel(
+        f"anonymous_id=a%201&event=Product+Viewed&timestamp={at // SECOND}&event_id=e1&key={SECRET}"
+        "&properties.product_id=007&properties.price=9.90&properties.name=Caf%C3%A9&_=cachebuster"
+    )
+    assert status == 200
+    (event,) = await tracker.stored()
+    assert (event.id, event.person, event.name, event.timestamp) == ("e1", "a 1", "product_viewed", at)
+    assert event.properties == {"product_id": "007", "price": 9.9, "name": "Café"}
+    assert event.trusted
+
+
+BAD_PIXELS = [
+    ("", 400, "event is missing"),
+    ("event=x", 400, "user_id or anonymous_id is missing"),
+    ("user_id=u&event=", 400, "event: '' is not 1 to 64 letters"),
+    ("user_id=a%0d%0aSet-Cookie:x&event=x", 400, "user_id: holds a control character: 'a\\r\\nSet-Cookie:x'"),
+    ("user_id=u&event=email_sent", 400, "event: email_sent is written by Beckon itself"),
+    ("user_id=u&event=x&timestamp=2020-01-01T00:00:00Z", 400, "timestamp: '2020-01-01T00:00:00Z' is more than 30"),
+    ("user_id=u&event=x&key=wrong", 401, "the write key is not known"),
+]
+
+
+async def test_a_bad_pixel_is_the_picture_with_the_reason_in_a_header(tracker: Tracker) -> None:
+    for query, status, reason in BAD_PIXELS:
+        answered, headers = await tracker.pixel(query)
+        assert (answered, headers["Beckon-Error"][: len(reason)]) == (status, reason)
+    assert await tracker.stored() == []
+
+
+async def test_a_pixel_needs_a_key_where_that_is_asked_for(idle: Tracker) -> None:
+    await idle.start(PIXEL_KEY_REQUIRED="true")
+    assert (await idle.pixel("user_id=u&event=x"))[0] == 401
+    assert (await idle.pixel(f"user_id=u&event=x&key={WRITE}"))[0] == 200
+    assert len(await idle.stored()) == 1
+
+
+# --- Posting ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_single_event_is_stored_in_its_persons_partition(tracker: Tracker) -> None:
+    status, body, headers = await tracker.post(
+        added("u1", anonymous_id="a1", event_id="e1", properties={"price": 5, "tags": ["a"]}, context={"ip": None})
+    )
+    assert (status, body) == (202, {"accepted": 1, "rejected": []})
+    assert headers["Access-Control-Allow-Origin"] == "*"
+    (event,) = await tracker.stored()
+    assert (event.id, event.person, event.name) == ("e1", "u1", "added_to_cart")
+    assert (event.user_id, event.anonymous_id) == ("u1", "a1")
+    assert (event.properties, event.context) == ({"price": 5, "tags": ["a"]}, {"ip": None})
+    bus = await tracker.stack.bus("setup")
+    message = await bus.nc.jetstream().get_msg(subjects.EVENTS, 1)
+    assert message.subject == f"events.{partition_of('u1', PARTITIONS)}.site"
+
+
+async def test_the_bad_events_of_an_array_are_named_and_the_others_stored(tracker: Tracker) -> None:
+    status, body, _ = await tracker.post([added("u1"), {"event": "x"}, added("u3", event="email sent"), added("u4")])
+    assert status == 202
+    assert body == {
+        "accepted": 2,
+        "rejected": [
+            {"index": 1, "error": "user_id or anonymous_id is missing"},
+            {"index": 2, "error": "event: email_sent is written by Beckon itself and not taken from outside"},
+        ],
+    }
+    assert [event.person for event in await tracker.stored()] == ["u1", "u4"]
+
+
+async def test_500_events_in_one_request_are_all_stored(tracker: Tracker) -> None:
+    status, body, _ = await tracker.post([added(f"u{number}") for number in range(500)])
+    assert (status, body["accepted"]) == (202, 500)
+    assert {event.person for event in await tracker.stored()} == {f"u{number}" for number in range(500)}
+
+
+async def test_without_a_valid_event_the_answer_is_400_with_every_reason(tracker: Tracker) -> None:
+    status, body, headers = await tracker.post([{"event": "x"}, 7])
+    assert status == 400
+    assert body == {
+        "error": "no event in the request is valid",
+        "accepted": 0,
+        "rejected": [
+            {"index": 0, "error": "user_id or anonymous_id is missing"},
+            {"index": 1, "error": "Expected object, got int"},
+        ],
+    }
+    assert headers["Beckon-Error"] == "no event in the request is valid"
+    status, body, _ = await tracker.post(b'{"user_id": "u1"')
+    assert (status, body["error"]) == (400, "the body is not JSON: Input data was truncated")
+    assert await tracker.stored() == []
+
+
+async def test_a_key_in_any_header_opens(tracker: Tracker) -> None:
+    basic = base64.b64encode(f"{WRITE}:".encode()).decode()
+    for headers in (
+        {"X-Write-Key": WRITE},
+        {"Authorization": f"Bearer {WRITE}"},
+        {"Authorization": f"Basic {basic}"},
+    ):
+        assert (await tracker.post(added(), key=None, **headers))[0] == 202
+    assert [event.trusted for event in await tracker.stored()] == [False] * 3
+
+
+async def test_a_key_in_the_query_or_in_the_body_opens(tracker: Tracker) -> None:
+    async with tracker.http.post(f"/v1/events?key={WRITE}", json=added()) as answer:
+        assert answer.status == 202
+    assert (await tracker.post(added(writeKey=WRITE), key=None))[0] == 202
+    assert (await tracker.post([added(), added(writeKey=SECRET)], key=None))[0] == 202
+    assert [event.trusted for event in await tracker.stored()] == [False, False, True, True]
+
+
+async def test_a_missing_or_unknown_key_is_401_and_says_what_is_expected(tracker: Tracker) -> None:
+    wrong: list[dict[str, str]] = [
+        {},
+        {"X-Write-Key": "wrong"},
+        {"Authorization": "Basic !"},
+        {"Authorization": WRITE},
+        {"Authorization": "Bearer wrong", "X-Write-Key": WRITE},
+    ]
+    for headers in wrong:
+        status, body, answered = await tracker.post(added(writeKey=WRITE) if headers else added(), key=None, **headers)
+        assert status == 401
+        assert "key" in body["error"] or "Authorization" in body["error"]
+        assert answered["WWW-Authenticate"].startswith("Bearer")  # a browser asks for a password at Basic
+    assert await tracker.stored() == []
+
+
+async def test_a_secret_key_makes_events_trusted(tracker: Tracker) -> None:
+    await tracker.post(added(), key=SECRET)
+    assert [event.trusted for event in await tracker.stored()] == [True]
+
+
+async def test_too_much_is_413(tracker: Tracker) -> None:
+    mebibyte = 1024 * 1024
+    events = json.dumps([added(properties={"x": "y" * 30_000})] * 34).encode()
+    fits = events + b" " * (mebibyte - len(events))
+    for body, headers in (
+        (fits + b" ", {}),
+        (gzip.compress(fits + b" "), {"Content-Encoding": "gzip"}),
+        (json.dumps([added()] * 501).encode(), {}),
+    ):
+        status, answer, _ = await tracker.post(body, **headers)
+        assert status == 413, answer
+    assert (await tracker.post(fits))[0] == 202
+    assert (await tracker.post(gzip.compress(fits), **{"Content-Encoding": "gzip"}))[0] == 202
+    assert len(await tracker.stored()) == 2 * 34
+
+
+async def test_a_body_without_a_length_is_bounded_too(tracker: Tracker) -> None:
+    async def chunks(count: int) -> AsyncIterator[bytes]:
+        yield json.dumps(added()).encode()
+        for _ in range(count):
+            yield b" " * 65_536
+
+    for count, expected in ((2, 202), (40, 413)):
+        async with tracker.http.post("/v1/events", data=chunks(count), headers=_JSON) as answer:
+            assert answer.status == expected
+    assert len(await tracker.stored()) == 1
+
+
+_JSON = {"Content-Type": "application/json", "X-Write-Key": WRITE}
+
+
+async def test_other_types_and_encodings_are_415_and_what_browsers_send_is_read(tracker: Tracker) -> None:
+    for headers in (
+        {"Content-Type": "application/x-www-form-urlencoded"},
+        {"Content-Type": "multipart/form-data; boundary=x"},
+        {"Content-Encoding": "br"},
+    ):
+        status, body, _ = await tracker.post(added(), **headers)
+        assert status == 415
+        assert "is not read here: send " in body["error"]
+    for kind in ("text/plain;charset=UTF-8", "application/json; charset=utf-8", "Application/JSON"):
+        assert (await tracker.post(added(), **{"Content-Type": kind}))[0] == 202
+    status, body, _ = await tracker.post(b"{}", **{"Content-Encoding": "gzip"})
+    assert (status, body["error"]) == (400, "the body is not gzip, as Content-Encoding says")
+
+
+async def test_a_retry_with_the_same_event_id_is_one_event(tracker: Tracker) -> None:
+    once = added("u1", event_id="e1")
+    for body in (once, once, [once, once, added("u2", event_id="e1")]):
+        assert (await tracker.post(body))[0] == 202
+    await tracker.pixel("user_id=u1&event=x&event_id=e1")
+    assert [(event.person, event.id) for event in await tracker.stored()] == [("u1", "e1"), ("u2", "e1")]
+
+
+async def test_a_browser_may_post_from_any_page(tracker: Tracker) -> None:
+    asked = {"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"}
+    async with tracker.http.options("/v1/events", headers=asked) as answer:
+        assert answer.status == 204
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert "POST" in answer.headers["Access-Control-Allow-Methods"]
+        assert "X-Write-Key" in answer.headers["Access-Control-Allow-Headers"]
+        assert "Access-Control-Allow-Credentials" not in answer.headers
+    _, _, headers = await tracker.post(b"", Origin="https://shop.example")
+    assert headers["Access-Control-Allow-Origin"] == "*"
+    assert "Beckon-Error" in headers["Access-Control-Expose-Headers"]
+
+
+async def test_other_paths_and_methods_say_what_there_is(tracker: Tracker) -> None:
+    async with tracker.http.get("/") as answer:
+        assert (answer.status, (await answer.json())["service"]) == (200, "beckon tracker")
+    async with tracker.http.get("/nothing") as answer:
+        assert (answer.status, (await answer.json())["error"]) == (404, "no such path; there are /, /track, /v1/events")
+    async with tracker.http.get("/v1/events") as answer:
+        assert (answer.status, answer.headers["Allow"]) == (405, "POST, OPTIONS")
+    async with tracker.http.head("/track?user_id=u&event=x") as answer:
+        assert answer.status == 405
+    assert await tracker.stored() == []
+
+
+# --- Bad connections --------------------------------------------------------------------------------------------------
+
+
+async def exchange(tracker: Tracker, sent: bytes, *, close: bool = False) -> bytes:
+    """What comes back on a connection of its own, until the tracker closes it."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", tracker.port)
+    writer.write(sent)
+    if close:
+        writer.close()
+        return b""
+    async with asyncio.timeout(15):
+        answer = await reader.read()
+    writer.close()
+    return answer
+
+
+HEAD = b"POST /v1/events HTTP/1.1\r\nHost: x\r\nX-Write-Key: wk_public\r\nContent-Type: application/json\r\n"
+
+
+async def test_a_body_that_does_not_come_is_408_and_one_that_breaks_off_disturbs_nobody(idle: Tracker) -> None:
+    service = await idle.start(BODY_TIMEOUT_S="0.3")
+    waiting = asyncio.create_task(exchange(idle, HEAD + b"Content-Length: 100\r\n\r\n{"))
+    await exchange(idle, HEAD + b"Content-Length: 100\r\n\r\n{", close=True)
+    garbled = await exchange(idle, HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n")
+    assert b" 400 " in garbled.partition(b"\r\n")[0]
+    assert (await idle.post(added()))[0] == 202
+    assert b" 408 " in (await waiting).partition(b"\r\n")[0]
+    assert "Traceback" not in service.process.tail(1000)
+
+
+async def test_what_is_not_http_is_400_and_not_quoted_in_the_log(tracker: Tracker) -> None:
+    for line in (b"GET /track?user_id=\xff HTTP/1.1", b"\x16\x03\x01\x02\x00", b"GET /" + b"x" * 9000 + b" HTTP/1.1"):
+        answer = await exchange(tracker, line + b"\r\nHost: secret@example.test\r\n\r\n")
+        assert b" 400 " in answer.partition(b"\r\n")[0]
+    assert (await tracker.post(added()))[0] == 202
+    assert tracker.service is not None
+    log = tracker.service.process.tail(1000)
+    assert "Traceback" not in log
+    assert "user_id" not in log
+
+
+# --- Faults -----------------------------------------------------------------------------------------------------------
+
+
+async def test_without_nats_the_answer_is_503_in_time_and_it_recovers_with_nothing_stuck(idle: Tracker) -> None:
+    service = await idle.start(PUBLISH_TIMEOUT_S="1")
+    assert (await idle.post(added("before")))[0] == 202
+    await idle.stack.nats.kill()
+
+    async with asyncio.timeout(5):
+        answers = await asyncio.gather(*(idle.post(added(f"during-{number}", event_id="e")) for number in range(50)))
+    assert {status for status, _, _ in answers} == {503}
+    assert {headers["Retry-After"] for _, _, headers in answers} == {"2"}
+    status, headers = await idle.pixel("user_id=u&event=x")
+    assert (status, headers["Retry-After"]) == (503, "2")
+    assert await asyncio.to_thread(service.get, "/readyz") == (503, '{"status": "not ready", "missing": ["nats"]}')
+    assert (await asyncio.to_thread(service.get, "/healthz"))[0] == 200
+
+    await idle.stack.nats.restart()
+
+    async def accepted() -> bool:
+        return (await idle.post(added("after", event_id="e")))[0] == 202
+
+    await until(accepted, within_s=5)
+    retried = await asyncio.gather(*(idle.post(added(f"during-{number}", event_id="e")) for number in range(50)))
+    assert {status for status, _, _ in retried} == {202}
+    people = [event.person for event in await idle.stored()]
+    assert sorted(people) == sorted(["before", "after", *(f"during-{number}" for number in range(50))])
+
+
+async def test_a_full_stream_is_503_and_never_a_false_202(idle: Tracker) -> None:
+    service = await idle.start(PUBLISH_TIMEOUT_S="0.3")
+    bus = await idle.stack.bus("setup")
+    js = bus.nc.jetstream()
+    config = (await js.stream_info(subjects.EVENTS)).config
+    config.max_bytes = 5000
+    await js.update_stream(config)
+    accepted = []
+    for number in range(20):
+        status, body, _ = await idle.post(added(f"u{number}", properties={"x": "y" * 500}))
+        if status == 202:
+            accepted.append(f"u{number}")
+        else:
+            assert (status, body["error"]) == (503, "maximum bytes exceeded")
+            break
+    else:
+        pytest.fail("the stream never became full")
+    assert [event.person for event in await idle.stored()] == accepted
+    assert service.logged("events_not_stored")
+    assert service.metric('beckon_tracker_requests_total{call="events",outcome="unavailable"}') == 1
+
+
+async def test_nats_may_come_later_than_the_tracker(idle: Tracker) -> None:
+    await idle.stack.nats.kill()
+    settings = {"WRITE_KEYS": WRITE, "HTTP_PORT": str(idle.port)}
+    service = await idle.stack.start("tracker", wait=False, **settings)
+
+    async def waits() -> bool:
+        return bool(service.logged("nats_error") or service.logged("nats_unreachable"))
+
+    await until(waits)
+    assert not await asyncio.to_thread(service.ready)
+    await idle.stack.nats.restart()
+    await until(lambda: asyncio.to_thread(service.ready))
+    assert (await idle.post(added()))[0] == 202
+
+
+@pytest.mark.parametrize(
+    ("environment", "line"),
+    [
+        ({"WRITE_KEYS": ""}, "beckon tracker: WRITE_KEYS is not set (a list separated by commas)"),
+        ({"WRITE_KEYS": "k", "SECRET_KEYS": "k"}, "beckon tracker: SECRET_KEYS: 1 of them stand in WRITE_KEYS as well"),
+        ({"WRITE_KEYS": "k", "PARTITIONS": "17"}, "beckon tracker: PARTITIONS is 17"),
+    ],
+)
+async def test_a_bad_environment_stops_it_with_one_line(stack: Stack, environment: dict[str, str], line: str) -> None:
+    service = await stack.start("tracker", wait=False, **environment)
+
+    async def ended() -> bool:
+        return service.process.exit_code is not None
+
+    await until(ended)
+    assert service.process.exit_code == 2
+    assert line in service.process.tail(5)
+
+
+async def post_for_ever(tracker: Tracker, sender: int, accepted: set[str], stop: asyncio.Event) -> None:
+    number = 0
+    while not stop.is_set():
+        person = f"{sender}-{number}"
+        number += 1
+        try:
+            status, _, _ = await tracker.post(added(person))
+        except (aiohttp.ClientError, ConnectionError):
+            await asyncio.sleep(0)  # refused while nobody listens
+            continue
+        if status == 202:
+            accepted.add(person)
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGKILL"])
+async def test_no_accepted_event_is_lost_when_it_ends_under_load(tracker: Tracker, how: str) -> None:
+    accepted: set[str] = set()
+    stop = asyncio.Event()
+    senders = [asyncio.create_task(post_for_ever(tracker, sender, accepted, stop)) for sender in range(20)]
+
+    async def many(least: int) -> bool:
+        return len(accepted) >= least
+
+    await until(lambda: many(300))
+    assert tracker.service is not None
+    if how == "SIGTERM":
+        assert await tracker.service.stop() == 0
+    else:
+        await tracker.service.kill()
+    before = len(accepted)
+    await tracker.start()
+    await until(lambda: many(before + 300))
+    stop.set()
+    await asyncio.gather(*senders)
+    stored = {event.person for event in await tracker.stored()}
+    assert accepted - stored == set()
+
+
+async def test_a_request_under_way_at_sigterm_is_answered(idle: Tracker) -> None:
+    """NATS is paused, so the request is surely waiting for its acknowledgement when the signal comes."""
+    tracker, service = idle, await idle.start(PUBLISH_TIMEOUT_S="10")
+    tracker.stack.nats.process.send(signal.SIGSTOP)
+    try:
+        waiting = asyncio.create_task(tracker.post(added("u1")))
+
+        async def taken() -> bool:
+            return await asyncio.to_thread(service.metric, "beckon_tracker_batch_events_count") == 1
+
+        await until(taken)
+        stopping = asyncio.create_task(service.stop())
+
+        async def told() -> bool:
+            return bool(service.logged("service_stopping"))
+
+        await until(told)
+    finally:
+        tracker.stack.nats.process.send(signal.SIGCONT)
+    assert (await waiting)[0] == 202
+    assert await stopping == 0
+    assert [event.person for event in await tracker.stored()] == ["u1"]
+
+
+async def test_metrics_count_what_happened_and_the_log_names_nobody(tracker: Tracker) -> None:
+    await tracker.post([added("somebody@example.test"), 7])
+    await tracker.post(added("somebody@example.test"), key="wrong")
+    await tracker.pixel("user_id=somebody@example.test&event=x")
+    service = tracker.service
+    assert service is not None
+
+    def metric(sample: str) -> float:
+        return service.metric(f"beckon_tracker_{sample}")
+
+    samples = {
+        'requests_total{call="events",outcome="accepted"}': 1,
+        'requests_total{call="events",outcome="unauthorised"}': 1,
+        'requests_total{call="pixel",outcome="accepted"}': 1,
+        'events_total{outcome="accepted"}': 2,
+        'events_total{outcome="rejected"}': 1,
+        "batch_events_count": 2,
+        "publish_seconds_count": 2,
+    }
+    for sample, value in samples.items():
+        assert await asyncio.to_thread(metric, sample) == value, sample
+    assert "somebody" not in service.process.tail(1000)
