@@ -12,6 +12,9 @@ from shared.endpoints import Endpoint, serve_endpoints
 from shared.messages import Event, GetPolicy, PutPolicy, Suppress, Trigger
 from shared.runtime import Runtime
 
+ACK_WAIT_S = 5.0
+"""What a replica that died had in hand comes again after so long; deciding takes milliseconds."""
+
 
 async def serve(runtime: Runtime, settings: Settings) -> None:
     store = Store(await runtime.open_pool(settings.database_url, "throttle", MIGRATIONS))
@@ -39,7 +42,7 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
         subject=subjects.ALL_OUTCOMES,
         type=Event,
         handler=outcomes.on_outcome,
-        ack_wait_s=10,
+        ack_wait_s=ACK_WAIT_S,
     )
     await Consumer.start(
         runtime,
@@ -50,7 +53,7 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
         type=Trigger,
         handler=triggers.on_trigger,
         concurrency=settings.concurrency,
-        ack_wait_s=10,
+        ack_wait_s=ACK_WAIT_S,
     )
 
 

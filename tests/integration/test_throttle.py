@@ -1,0 +1,407 @@
+"""The throttle on real servers: each trigger decided once, caps exact, nothing lost."""
+
+import asyncio
+import itertools
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.local.nats import EmbeddedNats
+from services.local.postgres import EmbeddedPostgres
+from services.setup import database as setup
+from shared import subjects
+from shared.bus import Outgoing, encode
+from shared.clock import HOUR, MINUTE, SystemClock
+from shared.errors import RequestRefused, Unavailable
+from shared.messages import (
+    EmailAction,
+    Event,
+    GetPolicy,
+    PolicyFound,
+    PolicyPut,
+    PutPolicy,
+    SendEmail,
+    Stamps,
+    Suppress,
+    Suppressed,
+    Terms,
+    Trigger,
+    outcome,
+)
+from tests.support.stack import DATABASE_PASSWORDS, Service, Stack, until
+
+_ids = itertools.count(1)
+NO_CAPS = "caps: []"
+
+
+def fired(person: str = "ada", rule: str = "win-back", *, holdout: float = 0.0, **more: Any) -> Trigger:
+    now = SystemClock().now()
+    terms = Terms(EmailAction("win-back"), category="nudge", holdout=holdout)
+    stamps = Stamps(due=now, committed=now)
+    return Trigger(f"t{next(_ids)}", person, rule, 1, now, terms, stamps=stamps, **more)
+
+
+async def publish(stack: Stack, *triggers: Trigger, attempt: str = "") -> None:
+    """As the state service does; another ``attempt`` gets past the stream's own window of duplicates."""
+    state = await stack.bus("state")
+    messages = [Outgoing(f"triggers.{n % 16}", encode(each), each.id + attempt) for n, each in enumerate(triggers)]
+    assert not any(await state.publish_many(messages, timeout_s=20))
+
+
+async def settled(stack: Stack, within_s: float = 15) -> None:
+    """Every trigger was taken."""
+
+    async def check() -> bool:
+        js = (await stack.bus("setup")).nc.jetstream()
+        return (await js.stream_info(subjects.TRIGGERS)).state.messages == 0
+
+    await until(check, within_s=within_s, what="all triggers decided")
+
+
+async def sends(stack: Stack) -> list[str]:
+    return [send.trigger.id for send in await stack.messages(subjects.SENDS, SendEmail)]
+
+
+async def outcomes(stack: Stack) -> dict[str, tuple[str, Any, Any]]:
+    """Name, stage and reason by trigger."""
+    events = await stack.messages(subjects.EVENTS, Event)
+    found = {
+        event.properties["trigger_id"]: (event.name, event.properties.get("stage"), event.properties.get("reason"))
+        for event in events
+    }
+    assert len(found) == len(events), "one outcome per trigger"
+    return found
+
+
+async def put_policy(stack: Stack, document: str) -> PolicyPut:
+    operator = await stack.bus("operator")
+    return await operator.request(subjects.POLICY_PUT, PutPolicy(document, "a test"), PolicyPut)
+
+
+async def decisions(stack: Stack) -> dict[str, tuple[str, bool]]:
+    """Outcome and whether it was released, by trigger."""
+    rows = await stack.fetch("SELECT trigger_id, outcome, released_at FROM throttle.decisions")
+    return {row["trigger_id"]: (row["outcome"], row["released_at"] is not None) for row in rows}
+
+
+async def test_the_first_is_sent_and_the_second_is_over_the_cap(stack: Stack) -> None:
+    throttle = await stack.start("throttle")
+    first, second = fired(), fired()
+    await publish(stack, first)
+    await settled(stack)
+    await publish(stack, second)
+    await settled(stack)
+    (send,) = await stack.messages(subjects.SENDS, SendEmail)
+    assert send.trigger.id == first.id
+    assert send.trigger.stamps.decided >= first.stamps.committed
+    assert await outcomes(stack) == {second.id: ("trigger_suppressed", "throttle", "cap: 1 per 24h for rule win-back")}
+    assert throttle.metric('beckon_throttle_decisions_total{outcome="send"}') == 1
+    assert {line["outcome"] for line in throttle.logged("trigger_decided")} == {"send", "suppressed"}
+
+
+async def test_a_trigger_that_comes_again_gets_the_same_decision(stack: Stack) -> None:
+    await stack.start("throttle")
+    sent, capped = fired(), fired()
+    await publish(stack, sent)
+    await settled(stack)
+    await publish(stack, capped)
+    await settled(stack)
+    await put_policy(stack, NO_CAPS)  # what was decided stays decided
+    for attempt in "abc":
+        await publish(stack, sent, capped, attempt=attempt)
+    await settled(stack)
+    assert await sends(stack) == [sent.id]
+    assert list(await outcomes(stack)) == [capped.id]
+    assert len(await decisions(stack)) == 2
+
+
+async def test_caps_are_exact_with_many_deciders_of_one_person(stack: Stack) -> None:
+    deciders = [await stack.start("throttle", CONCURRENCY="4") for _ in range(2)]
+    await put_policy(stack, "caps: [{max: 3, per: 24h, scope: all}]")
+    triggers = [fired(person, rule=f"rule-{n}") for n in range(10) for person in ("ada", "bob", "eve")]
+    await publish(stack, *triggers)
+    await publish(stack, *triggers, attempt="again")
+    await settled(stack)
+    by_id = {trigger.id: trigger for trigger in triggers}
+    assert Counter(by_id[send].person for send in await sends(stack)) == {"ada": 3, "bob": 3, "eve": 3}
+    suppressed = await outcomes(stack)
+    assert len(suppressed) == 21
+    assert {reason for _, _, reason in suppressed.values()} == {"cap: 3 per 24h overall"}
+    assert sum(each.metric("beckon_throttle_races_total") for each in deciders) > 0, "they did race"
+
+
+async def test_a_firing_that_came_to_nothing_gives_its_place_back(stack: Stack) -> None:
+    await stack.start("throttle")
+    first = fired()
+    await publish(stack, first)
+    await settled(stack)
+    now = SystemClock().now()
+    await stack.publish(outcome("trigger_suppressed", first, now, stage="verify", reason="no longer true"))
+
+    async def released() -> bool:
+        return (await decisions(stack))[first.id] == ("send", True)
+
+    await until(released)
+    second = fired()
+    await publish(stack, second)
+    await settled(stack)
+    assert await sends(stack) == [first.id, second.id]
+
+
+async def test_what_was_sent_or_is_uncertain_keeps_its_place(stack: Stack) -> None:
+    await stack.start("throttle")
+    first, other = fired(), fired("bob")
+    await publish(stack, first, other)
+    await settled(stack)
+    now = SystemClock().now()
+    await stack.publish(
+        outcome("email_sent", first, now),
+        outcome("email_uncertain", first, now, stage="smtp"),
+        outcome("email_failed", other, now, stage="smtp"),
+    )
+
+    async def released() -> bool:
+        return (await decisions(stack))[other.id] == ("send", True)
+
+    await until(released)
+    assert (await decisions(stack))[first.id] == ("send", False)
+
+
+async def test_a_hard_bounce_a_complaint_and_an_unsubscription_end_all_sending(stack: Stack) -> None:
+    await stack.start("throttle")
+    people = {"ada": "email_bounced", "bob": "email_complained", "eve": "email_unsubscribed", "joe": "email_bounced"}
+    now = SystemClock().now()
+    await stack.publish(
+        *(
+            outcome(name, fired(person), now, kind="soft" if person == "joe" else "hard")
+            for person, name in people.items()
+        )
+    )
+
+    async def listed() -> bool:
+        return len(await stack.fetch("SELECT 1 FROM throttle.suppressions")) == 3
+
+    await until(listed)
+    triggers = {person: fired(person) for person in people}
+    await publish(stack, *triggers.values())
+    await settled(stack)
+    assert await sends(stack) == [triggers["joe"].id]
+    found = await outcomes(stack)
+    assert found[triggers["ada"].id] == ("trigger_suppressed", "throttle", "suppressed: hard bounce")
+    assert found[triggers["bob"].id] == ("trigger_suppressed", "throttle", "suppressed: complaint")
+    assert found[triggers["eve"].id] == ("trigger_suppressed", "throttle", "suppressed: unsubscribed")
+
+
+async def test_an_operator_puts_people_on_the_suppression_list_and_takes_them_off(stack: Stack) -> None:
+    await stack.start("throttle")
+    operator = await stack.bus("operator")
+
+    async def put(request: Suppress) -> Suppressed:
+        return await operator.request(subjects.SUPPRESSIONS_PUT, request, Suppressed)
+
+    assert await put(Suppress("ada", "asked on the phone")) == Suppressed("ada", True)
+    first, second = fired(), fired()
+    await publish(stack, first)
+    await settled(stack)
+    assert (await outcomes(stack))[first.id][2] == "suppressed: asked on the phone"
+    assert await put(Suppress("ada", "", remove=True)) == Suppressed("ada", False)
+    await publish(stack, second)
+    await settled(stack)
+    assert await sends(stack) == [second.id]
+
+
+async def test_people_are_held_out_and_told_as_such(stack: Stack) -> None:
+    await stack.start("throttle")
+    triggers = [fired(f"person-{n}", holdout=0.5) for n in range(100)]
+    await publish(stack, *triggers)
+    await settled(stack)
+    held = [name for name, _, _ in (await outcomes(stack)).values()]
+    assert set(held) == {"trigger_held_out"}
+    assert 30 < len(held) < 70
+    assert len(held) + len(await sends(stack)) == 100
+
+
+async def test_what_expired_in_the_queue_is_not_sent(stack: Stack) -> None:
+    now = SystemClock().now()
+    late, timely = fired(expires=now - MINUTE), fired("bob", expires=now + HOUR)
+    await publish(stack, late, timely)
+    await stack.start("throttle")
+    await settled(stack)
+    assert await sends(stack) == [timely.id]
+    name, stage, reason = (await outcomes(stack))[late.id]
+    assert (name, stage) == ("email_expired", "throttle")
+    assert reason.startswith("expired 1m")
+
+
+async def test_a_new_policy_counts_for_the_next_decision_of_every_replica(stack: Stack) -> None:
+    for _ in range(2):
+        await stack.start("throttle")
+    operator = await stack.bus("operator")
+    found = await operator.request(subjects.POLICY_GET, GetPolicy(), PolicyFound)
+    assert found.version == 0
+    assert "scope: all" in found.document
+    await publish(stack, fired())
+    await settled(stack)
+    assert await put_policy(stack, NO_CAPS) == PolicyPut(1)
+    assert await put_policy(stack, NO_CAPS) == PolicyPut(1), "the same document is the same version"
+    await publish(stack, *(fired() for _ in range(20)))
+    await settled(stack)
+    assert len(await sends(stack)) == 21
+    assert await put_policy(stack, "caps: [{max: 21, per: 7d, scope: all}]") == PolicyPut(2)
+    await publish(stack, *(fired() for _ in range(20)))
+    await settled(stack)
+    assert len(await sends(stack)) == 21, "a longer window looks back further"
+
+
+async def test_a_flawed_policy_changes_nothing(stack: Stack) -> None:
+    await stack.start("throttle")
+    answer = await put_policy(stack, "{caps: [], quiet_hours: {from: '21:00'}}")
+    assert answer == PolicyPut(0, ["quiet_hours: this version does not know quiet hours yet; leave them out"])
+    operator = await stack.bus("operator")
+    assert (await operator.request(subjects.POLICY_GET, GetPolicy(), PolicyFound)).version == 0
+    with pytest.raises(RequestRefused):
+        await operator.request(subjects.POLICY_PUT, Event("e", "p", "n", 1, 1), PolicyPut)
+
+
+async def test_the_policy_file_is_put_once_and_an_operator_may_overrule_it(stack: Stack, tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text("caps: [{max: 7, per: 1h, scope: rule}]")
+    throttle = await stack.start("throttle", POLICY_FILE=str(file))
+    assert (await put_policy(stack, NO_CAPS)).version == 2
+    await throttle.stop()
+
+    throttle = await stack.start("throttle", POLICY_FILE=str(file))
+    operator = await stack.bus("operator")
+    assert await operator.request(subjects.POLICY_GET, GetPolicy(), PolicyFound) == PolicyFound(2, NO_CAPS)
+    await throttle.stop()
+
+    file.write_text("caps: [{max: 8, per: 1h, scope: rule}]")
+    await stack.start("throttle", POLICY_FILE=str(file))
+    assert (await operator.request(subjects.POLICY_GET, GetPolicy(), PolicyFound)).version == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(None, "cannot read"), ("caps: [{max: 1, per: 30x, scope: rule}]", "caps[0].per: '30x' is not a duration")],
+)
+async def test_a_bad_policy_file_stops_it_at_the_start(
+    stack: Stack, tmp_path: Path, content: str | None, says: str
+) -> None:
+    file = tmp_path / "policy.yaml"
+    if content is not None:
+        file.write_text(content)
+    throttle = await stack.start("throttle", wait=False, POLICY_FILE=str(file))
+    assert await throttle.process.wait() == 2
+    assert "beckon throttle: POLICY_FILE: " in throttle.process.tail()
+    assert says in throttle.process.tail()
+
+
+async def test_a_poisoned_message_is_put_aside_and_the_rest_proceeds(stack: Stack) -> None:
+    await stack.start("throttle")
+    state = await stack.bus("state")
+    await state.publish(Outgoing("triggers.1", b"\xc1 no MessagePack", "poison"))
+    await state.publish(Outgoing("triggers.1", encode(Event("e", "p", "n", 1, 1)), "another tag"))
+    stranger = outcome("email_failed", fired(), 1, stage="smtp")
+    stranger.properties["trigger_id"] = None
+    await stack.publish(stranger)
+    good = fired()
+    await publish(stack, good)
+    await settled(stack)
+    assert await sends(stack) == [good.id]
+
+    async def three() -> bool:
+        return len(await stack.dead_letters()) == 3
+
+    await until(three)
+    letters = {letter.subject.split(".")[0]: letter for letter in await stack.dead_letters()}
+    assert letters["triggers"].reason.startswith("not a TRIGGERS message: ")
+    assert letters["events"].reason == "email_failed names no trigger: trigger_id is None"
+
+
+async def test_a_killed_decider_loses_nothing_and_decides_nothing_twice(stack: Stack) -> None:
+    victim = await stack.start("throttle")
+    await stack.start("throttle")
+    triggers = [fired(f"person-{n % 50}", rule=f"rule-{n}") for n in range(400)]
+    await publish(stack, *triggers)
+
+    async def some() -> bool:
+        return len(await decisions(stack)) > 20
+
+    await until(some)
+    await victim.kill()
+    await settled(stack, within_s=30)
+    sent, others = await sends(stack), await outcomes(stack)
+    assert sorted([*sent, *others]) == sorted(trigger.id for trigger in triggers)
+    by_id = {trigger.id: trigger for trigger in triggers}
+    assert set(Counter(by_id[send].person for send in sent).values()) == {2}
+
+
+async def test_it_waits_for_postgresql_at_the_start_and_later(tmp_path: Path, nats_server: EmbeddedNats) -> None:
+    postgres = await EmbeddedPostgres.start(tmp_path / "own", max_connections=50)
+    await setup.prepare(postgres.url(), DATABASE_PASSWORDS)
+    stack = Stack(tmp_path, nats_server, postgres, "postgres")
+    await stack.declare_streams()
+    try:
+        await postgres.kill()
+        throttle = await stack.start("throttle", wait=False)
+        await _reports(throttle, "postgresql_unreachable")
+        await postgres.restart()
+        await until(lambda: asyncio.to_thread(throttle.ready))
+
+        await postgres.kill()
+        triggers = [fired(f"person-{n}") for n in range(20)]
+        await publish(stack, *triggers)
+
+        async def unready() -> bool:
+            return "postgresql" in (await asyncio.to_thread(throttle.get, "/readyz"))[1]
+
+        await until(unready)
+        await postgres.restart()
+        await settled(stack, within_s=30)
+        assert sorted(await sends(stack)) == sorted(trigger.id for trigger in triggers)
+        assert await stack.dead_letters() == []
+        await stack.close()
+    finally:
+        await postgres.stop()
+
+
+async def test_it_waits_for_nats_and_goes_on_when_it_is_back(stack: Stack) -> None:
+    throttle = await stack.start("throttle")
+    await stack.nats.kill()
+
+    async def unready() -> bool:
+        return "nats" in (await asyncio.to_thread(throttle.get, "/readyz"))[1]
+
+    await until(unready)
+    await stack.nats.restart()
+    await until(lambda: asyncio.to_thread(throttle.ready), within_s=15)
+    trigger = fired()
+
+    async def published() -> bool:
+        try:
+            await publish(stack, trigger)
+        except (AssertionError, Unavailable):
+            return False
+        return True
+
+    await until(published)
+    await settled(stack)
+    assert await sends(stack) == [trigger.id]
+
+
+async def test_it_stops_cleanly(stack: Stack) -> None:
+    throttle = await stack.start("throttle")
+    await publish(stack, *(fired(f"person-{n}") for n in range(200)))
+    assert await throttle.stop() == 0
+    await stack.start("throttle")
+    await settled(stack)
+    assert len(await sends(stack)) == 200
+
+
+async def _reports(service: Service, event: str) -> None:
+    async def check() -> bool:
+        return bool(service.logged(event))
+
+    await until(check, what=event)
