@@ -4,8 +4,12 @@ import asyncio
 import base64
 import gzip
 import json
+import os
+import re
+import shutil
 import signal
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -16,7 +20,7 @@ from shared import subjects
 from shared.clock import MINUTE, SECOND, SystemClock
 from shared.messages import Event
 from shared.partition import partition_of
-from tests.support.stack import PARTITIONS, Service, Stack, until
+from tests.support.stack import PARTITIONS, ROOT, Service, Stack, until
 
 WRITE, SECRET = "wk_public", "sk_secret"
 GIF_SIZE = 43
@@ -507,3 +511,19 @@ async def test_metrics_count_what_happened_and_the_log_names_nobody(tracker: Tra
     for sample, value in samples.items():
         assert await asyncio.to_thread(metric, sample) == value, sample
     assert "somebody" not in service.process.tail(1000)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+async def test_the_documented_examples_print_what_is_documented(tracker: Tracker, tmp_path: Path) -> None:
+    text = (ROOT / "docs/tracker.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```sh\n(curl .*?)```\n```\n(.*?)```", text, re.DOTALL)
+    assert len(examples) == 5
+    for command, expected in examples:
+        shell = await asyncio.create_subprocess_exec(
+            *("sh", "-c", command),
+            cwd=tmp_path,
+            env={**os.environ, "TRACKER": tracker.url, "WRITE_KEY": WRITE},
+            stdout=asyncio.subprocess.PIPE,
+        )
+        output, _ = await shell.communicate()
+        assert output.decode().strip() == expected.strip()
