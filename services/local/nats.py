@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -27,10 +27,19 @@ jetstream {{
 class EmbeddedNats:
     """A running server. ``stop`` and ``kill`` end it; ``restart`` brings it back on the same port with the same data."""
 
-    def __init__(self, folder: Path, users_conf: Path | None, passwords: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        users_conf: Path | None,
+        passwords: Mapping[str, str],
+        logs: Path | None,
+        inherit: Sequence[int],
+    ) -> None:
         self._folder = folder.resolve()
         self._users_conf = users_conf
         self._passwords = dict(passwords)
+        self._logs = logs or self._folder
+        self._inherit = inherit
         self._process: Process
         self._lock: Lock
         self.port = 0
@@ -43,14 +52,17 @@ class EmbeddedNats:
         users_conf: Path | None = None,
         passwords: Mapping[str, str] | None = None,
         port: int = 0,
+        logs: Path | None = None,
+        inherit: Sequence[int] = (),
     ) -> "EmbeddedNats":
         """Start on data in ``folder``, which is made if need be; ``port`` 0 takes a free one.
 
         ``users_conf`` declares the users and reads their passwords from the server's environment: user ``tracker`` has
-        ``$NATS_TRACKER_PASSWORD``. Without it anybody may do anything. Raises ``ProcessFailed``, also where the port is
+        ``$NATS_TRACKER_PASSWORD``. Without it anybody may do anything. ``logs``: where
+        its log goes, ``folder`` if not given; ``inherit``: see ``spawn``. Raises ``ProcessFailed``, also where the port is
         taken, and ``Locked`` if another server keeps the folder for more than 10 s.
         """
-        server = cls(folder, users_conf, passwords or {})
+        server = cls(folder, users_conf, passwords or {}, logs, inherit)
         await server._start(port)
         return server
 
@@ -89,9 +101,9 @@ class EmbeddedNats:
             self._process = spawn(
                 "nats-server",
                 [binary(), "--config", config],
-                log=self._folder / "nats-server.log",
+                log=self._logs / "nats-server.log",
                 env={**os.environ, **{f"NATS_{user.upper()}_PASSWORD": word for user, word in self._passwords.items()}},
-                inherit=[self._lock.fd],
+                inherit=[self._lock.fd, *self._inherit],
             )
             await self._process.ready(self._listens, budget_s=30)
         except BaseException:

@@ -4,6 +4,7 @@ import secrets
 import shutil
 import signal
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -19,10 +20,14 @@ _STATUS_LINE = 7
 class EmbeddedPostgres:
     """A running server. ``stop`` and ``kill`` end it; ``restart`` brings it back on the same port with the same data."""
 
-    def __init__(self, folder: Path, *, fsync: bool, max_connections: int) -> None:
+    def __init__(
+        self, folder: Path, *, fsync: bool, max_connections: int, logs: Path | None, inherit: Sequence[int]
+    ) -> None:
         self._folder = folder.resolve()
         self._fsync = fsync
         self._max_connections = max_connections
+        self._logs = logs or self._folder
+        self._inherit = inherit
         self._account: Account
         self._process: Process
         self._lock: Lock
@@ -31,14 +36,22 @@ class EmbeddedPostgres:
 
     @classmethod
     async def start(
-        cls, folder: Path, *, port: int = 0, fsync: bool = True, max_connections: int = 100
+        cls,
+        folder: Path,
+        *,
+        port: int = 0,
+        fsync: bool = True,
+        max_connections: int = 100,
+        logs: Path | None = None,
+        inherit: Sequence[int] = (),
     ) -> "EmbeddedPostgres":
         """Start on the cluster in ``folder``, which is made if need be; ``port`` 0 takes a free one.
 
-        ``fsync=False`` is for tests: the cluster does not survive a power failure. Raises ``ProcessFailed``, also where
+        ``fsync=False`` is for tests: the cluster does not survive a power failure. ``logs``: where
+        its log goes, ``folder`` if not given; ``inherit``: see ``spawn``. Raises ``ProcessFailed``, also where
         the port is taken, and ``Locked`` if another server keeps the folder for more than 10 s.
         """
-        server = cls(folder, fsync=fsync, max_connections=max_connections)
+        server = cls(folder, fsync=fsync, max_connections=max_connections, logs=logs, inherit=inherit)
         await server._start(port)
         return server
 
@@ -108,7 +121,7 @@ class EmbeddedPostgres:
         return data
 
     async def _initdb(self, data: Path, password_file: Path) -> None:
-        log = self._folder / "initdb.log"
+        log = self._logs / "initdb.log"
         initdb = spawn(
             "initdb",
             [
@@ -119,7 +132,7 @@ class EmbeddedPostgres:
                 *(() if self._fsync else ("--no-sync",)),
             ],
             log=log,
-            inherit=[self._lock.fd],
+            inherit=[self._lock.fd, *self._inherit],
             user=self._account.uid,
             cwd=self._account.home,
         )
@@ -145,8 +158,8 @@ class EmbeddedPostgres:
                 *(self._install / "bin/postgres", "-D", data),
                 *(part for name, value in settings.items() for part in ("-c", f"{name}={value}")),
             ],
-            log=self._folder / "postgres.log",
-            inherit=[self._lock.fd],
+            log=self._logs / "postgres.log",
+            inherit=[self._lock.fd, *self._inherit],
             # An immediate shutdown: its children end with it, and the next start replays the log.
             death_signal=signal.SIGQUIT,
             user=self._account.uid,

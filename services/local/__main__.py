@@ -1,0 +1,3 @@
+from services.local.main import main
+
+main()

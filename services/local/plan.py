@@ -1,0 +1,111 @@
+"""Which programs run, and with which environment. Nothing here starts anything."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+from msgspec import Struct
+
+from services.local.keys import Keys
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The checkout."""
+EXAMPLES = ROOT / "examples"
+USERS_CONF = ROOT / "k8s/base/nats-users.conf"
+
+ADDRESSES = ("NATS_URL", "DATABASE_URL", "SMTP_URL")
+"""Where one of these is set, that server is used and none is started in its place."""
+SHUTDOWN_S = 8.0
+
+_SAMPLES = {
+    "RULES_DIR": EXAMPLES / "rules",
+    "TEMPLATES_DIR": EXAMPLES / "templates",
+    "POLICY_FILE": EXAMPLES / "policy.yaml",
+    "MAIL_FROM": "Beckon sample shop <shop@beckon.example>",
+    "SITE_NAME": "the sample shop",
+}
+"""What is run where the environment names nothing else."""
+
+
+class Program(Struct, frozen=True):
+    """A Python module to run. ``environ`` goes on top of our own environment."""
+
+    name: str
+    module: str
+    environ: dict[str, str]
+    health: str = ""
+    """Its ``/readyz``; empty for a job that ends by itself."""
+
+
+class Servers(Struct, frozen=True):
+    """Where the servers are. ``nats`` is by user, ``database`` by role; ``""`` is the administrator of either."""
+
+    nats: Callable[[str], str]
+    database: Callable[[str], str]
+    smtp: str
+
+
+class Pages(Struct, frozen=True):
+    """What people and sites talk to, and the ports behind it. Without an SMTP server of ours there is no inbox."""
+
+    console_port: int
+    tracker_port: int
+    inbox_port: int = 0
+    smtp_port: int = 0
+
+    @property
+    def console(self) -> str:
+        return f"http://127.0.0.1:{self.console_port}"
+
+    @property
+    def tracker(self) -> str:
+        return f"http://127.0.0.1:{self.tracker_port}"
+
+    @property
+    def inbox(self) -> str:
+        return f"http://127.0.0.1:{self.inbox_port}" if self.inbox_port else ""
+
+
+def setup_job(keys: Keys, servers: Servers) -> Program:
+    passwords = {f"{role.upper()}_DB_PASSWORD": password for role, password in keys.database.items()}
+    environ = {"NATS_URL": servers.nats("setup"), "DATABASE_URL": servers.database(""), "SETUP_TIMEOUT_S": "60"}
+    return Program("setup", "services.setup", environ | passwords)
+
+
+def services(
+    keys: Keys, servers: Servers, pages: Pages, environ: Mapping[str, str], take_port: Callable[[], int]
+) -> list[Program]:
+    """The services, each with its own NATS user, database role and port for its health."""
+    samples = {name: environ.get(name) or str(value) for name, value in _SAMPLES.items()}
+
+    def service(name: str, *, role: str = "", **own: str) -> Program:
+        port = take_port()
+        database = {"DATABASE_URL": servers.database(role)} if role else {}
+        common = {"NATS_URL": servers.nats(name), "HEALTH_PORT": str(port), "SHUTDOWN_S": str(SHUTDOWN_S)}
+        health = f"http://127.0.0.1:{port}/readyz"
+        return Program(name.replace("_", "-"), f"services.{name}", samples | common | database | own, health)
+
+    return [
+        service("tracker", WRITE_KEYS=keys.write_key, SECRET_KEYS=keys.secret_key, HTTP_PORT=str(pages.tracker_port)),
+        service("state", role="state"),
+        service("rule_evaluator", role="rules"),
+        service("throttle", role="throttle"),
+        service("mailer", role="mailer", SMTP_URL=servers.smtp),
+    ]
+
+
+def inbox(folder: Path, pages: Pages) -> Program:
+    environ = {
+        "INBOX_FOLDER": str(folder),
+        "SMTP_PORT": str(pages.smtp_port),
+        "HTTP_PORT": str(pages.inbox_port),
+        "PICTURES_DIR": str(EXAMPLES / "shop/pictures"),
+    }
+    return Program("inbox", "services.local.inbox", environ, f"{pages.inbox}/readyz")
+
+
+def database_url(admin: str, role: str, password: str) -> str:
+    """The administrator's address with another login; everything else about it stays."""
+    parts = urlsplit(admin)
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=f"{quote(role, safe='')}:{quote(password, safe='')}@{host}").geturl()

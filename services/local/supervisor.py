@@ -1,0 +1,71 @@
+"""The process behind ``make up``: a system, its start page, and the signals that end it."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import structlog
+
+from services.local.console import application
+from services.local.process import ProcessFailed
+from services.local.runfile import PID_FILE, RUN_FILE, write_run_file
+from services.local.system import Preferred, System
+from services.local.web import serve
+from shared import logs
+
+log = structlog.get_logger()
+
+PREFERRED = Preferred(console=8000, tracker=8080, inbox=8025, smtp=1025)
+
+
+def supervise(home: Path, lock: int) -> int:
+    """Run until SIGTERM or SIGINT. ``lock`` is the descriptor of the home's lock, which every child keeps open as well.
+
+    Answers the exit code. While the system is ready, ``run.json`` is there.
+    """
+    logs.configure("local", "info")
+    (home / PID_FILE).write_text(str(os.getpid()))
+    exit_code = 0
+    try:
+        asyncio.run(_supervise(home, lock))
+    except* ProcessFailed as failed:
+        print(*failed.exceptions, sep="\n", file=sys.stderr)
+        exit_code = 1
+    return exit_code
+
+
+async def _supervise(home: Path, lock: int) -> None:
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    run_file = home / RUN_FILE
+    async with asyncio.TaskGroup() as tasks:
+        system = System(home, os.environ, tasks, preferred=PREFERRED, inherit=[lock])
+        try:
+            if not await _started_before(stopping, system):
+                return
+            page = await serve(application(system), system.pages.console_port)
+            write_run_file(run_file, system.run_file())
+            log.info("system_ready", console=system.pages.console)
+            await stopping.wait()
+            await page.cleanup()
+        finally:
+            run_file.unlink(missing_ok=True)
+            await system.stop()
+    log.info("system_stopped")
+
+
+async def _started_before(stopping: asyncio.Event, system: System) -> bool:
+    """False if the signal to stop came first."""
+    starting = asyncio.create_task(system.start(), name="start")
+    stop = asyncio.create_task(stopping.wait(), name="stop")
+    await asyncio.wait({starting, stop}, return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    if not starting.done():
+        starting.cancel()
+        await asyncio.wait({starting})
+        return False
+    await starting
+    return True
