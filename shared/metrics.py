@@ -45,7 +45,9 @@ TRACKER_PUBLISH_S = Histogram(
 # --- State ------------------------------------------------------------------------------------------------------------
 
 STATE_EVENTS = Counter(
-    "beckon_state_events_total", "Events taken from the stream, by outcome: stored (the site's own), duplicate, dead.", ["outcome"]
+    "beckon_state_events_total",
+    "Events taken from the stream, by outcome: stored (the site's own), duplicate, dead.",
+    ["outcome"],
 )
 STATE_OUTCOMES = Counter("beckon_state_outcomes_total", "Outcomes, Beckon's own events, committed.")
 STATE_BATCH = Histogram("beckon_state_batch_steps", "Steps (events and due timers) in one commit.", buckets=SIZES)
@@ -72,6 +74,14 @@ READER_RESTARTS = Counter(
 )
 STREAM_TAIL_LOST = Counter(
     "beckon_stream_tail_lost_total", "Checkpoints the stream no longer agrees with: NATS lost acknowledged messages."
+)
+
+# --- Rule evaluator ---------------------------------------------------------------------------------------------------
+
+RULES_LIVE = Gauge("beckon_rules_live", "Rules this process evaluates.")
+STEPS_EVALUATED = Counter("beckon_steps_evaluated_total", "Events and timers that people were taken through.")
+CASES_FAILED = Counter(
+    "beckon_cases_failed_total", "People whose rules could not be evaluated: a bug in a condition. Must stay 0."
 )
 
 # --- Throttle ---------------------------------------------------------------------------------------------------------

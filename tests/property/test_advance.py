@@ -129,7 +129,7 @@ class Shopper:
     def go_through(self, rules: Sequence[LiveRule], steps: list[Step]) -> Verdict:
         request = msgspec.msgpack.encode(Evaluate([Case(self.person, self.states, steps)]))
         (case,) = _decode_request(request).cases
-        verdict = advance(rules, case)  # type: ignore[arg-type] # the same shape
+        verdict = advance(rules, case.as_case())
         (verdict,) = _decode_reply(msgspec.msgpack.encode(Evaluated([verdict]))).verdicts
         events = [step.event for step in steps if step.event is not None]
         for event in events:

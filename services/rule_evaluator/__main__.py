@@ -1,0 +1,3 @@
+from services.rule_evaluator.main import main
+
+main()

@@ -1,0 +1,41 @@
+"""The rule-evaluator: what do the rules say about this person?"""
+
+from pathlib import Path
+
+from services.rule_evaluator.catalogue import Catalogue
+from services.rule_evaluator.folder import put_folder
+from services.rule_evaluator.service import Service
+from services.rule_evaluator.settings import Settings
+from services.rule_evaluator.store import MIGRATIONS, Store
+from services.rule_evaluator.wire import EvaluateOnWire, VerifyOnWire
+from shared import runtime as processes
+from shared import subjects
+from shared.endpoints import Endpoint, serve_endpoints
+from shared.messages import GetRule, ListRules, PutRule
+from shared.runtime import Runtime
+
+
+async def serve(runtime: Runtime, settings: Settings) -> None:
+    store = Store(await runtime.open_pool(settings.database_url, "rules", MIGRATIONS))
+    if settings.rules_dir:
+        await put_folder(Path(settings.rules_dir), store)
+    catalogue = Catalogue(store)
+    await catalogue.refresh()
+    runtime.start("follow rules", catalogue.follow())
+    service = Service(catalogue, store)
+    await serve_endpoints(
+        runtime,
+        await runtime.connect_bus(settings),
+        "rule-evaluator",
+        [
+            Endpoint(subjects.RULES_EVALUATE, EvaluateOnWire, service.on_evaluate),
+            Endpoint(subjects.RULES_VERIFY, VerifyOnWire, service.on_verify),
+            Endpoint(subjects.RULES_PUT, PutRule, service.on_put),
+            Endpoint(subjects.RULES_LIST, ListRules, service.on_list),
+            Endpoint(subjects.RULES_GET, GetRule, service.on_get),
+        ],
+    )
+
+
+def main() -> None:
+    processes.main("rule-evaluator", Settings, serve)

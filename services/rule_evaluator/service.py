@@ -1,0 +1,73 @@
+"""What the rule-evaluator answers."""
+
+import structlog
+
+from services.rule_evaluator.advance import advance
+from services.rule_evaluator.catalogue import Catalogue
+from services.rule_evaluator.document import parse_document
+from services.rule_evaluator.rules import LiveRule
+from services.rule_evaluator.store import Store
+from services.rule_evaluator.view import View
+from services.rule_evaluator.wire import CaseOnWire, EvaluateOnWire, VerifyOnWire
+from shared import metrics
+from shared.messages import Evaluated, GetRule, ListRules, PutRule, RuleFound, RulePut, RulesListed, Verdict, Verified
+
+log = structlog.get_logger()
+
+
+class Service:
+    def __init__(self, catalogue: Catalogue, store: Store) -> None:
+        self._catalogue = catalogue
+        self._store = store
+
+    async def on_evaluate(self, request: EvaluateOnWire) -> Evaluated:
+        """A state that a replica with newer rules has written makes this one look for them first, so that no timer is
+        answered by somebody who does not know what it was for."""
+        if any(self._catalogue.rules.is_older_than(case.rules) for case in request.cases):
+            await self._catalogue.refresh()
+        live = list(self._catalogue.rules.live.values())
+        return Evaluated([self._verdict(live, case) for case in request.cases])
+
+    def _verdict(self, live: list[LiveRule], case: CaseOnWire) -> Verdict:
+        try:
+            verdict = advance(live, case.as_case())
+        except (
+            Exception
+        ) as error:  # a bug in a condition: the others of the batch go on, this person's rules stand still
+            metrics.CASES_FAILED.inc()
+            log.exception("case_failed", person=case.person.key)
+            return Verdict(error=f"{type(error).__name__}: {error}")
+        metrics.STEPS_EVALUATED.inc(len(case.steps))
+        return verdict
+
+    async def on_verify(self, request: VerifyOnWire) -> Verified:
+        """Whether ``when`` of the rule's current version holds; it may have been edited since it fired."""
+        known = self._catalogue.rules.stored.get(request.rule)
+        if known is None or known.version < request.version:
+            await self._catalogue.refresh()
+            known = self._catalogue.rules.stored.get(request.rule)
+        if known is None:
+            return Verified(False, f"there is no rule {request.rule}")
+        live = self._catalogue.rules.live.get(request.rule)
+        if live is None:
+            status = known.status if known.baseline is None else "of a kind that only a newer release can read"
+            return Verified(False, f"rule {request.rule} is {status}")
+        person = request.person.as_person()
+        holds, _ = live.rule.when.evaluate(View(person.profile, person.history), request.at)
+        return Verified(holds, "" if holds else "the condition no longer holds")
+
+    async def on_put(self, request: PutRule) -> RulePut:
+        rule, errors, warnings = parse_document(request.document)
+        if rule is None:
+            return RulePut(errors=errors)
+        put = await self._store.put(rule, request.document, request.by)
+        await self._catalogue.refresh()
+        if put.changed:
+            log.info("rule_put", rule=rule.id, version=put.version, status=rule.status, by=request.by)
+        return RulePut(rule.id, put.version, put.changed, [], warnings)
+
+    async def on_list(self, _: ListRules) -> RulesListed:
+        return RulesListed(await self._store.list_current())
+
+    async def on_get(self, request: GetRule) -> RuleFound:
+        return await self._store.get(request.id, request.version)

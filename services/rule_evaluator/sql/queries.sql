@@ -1,0 +1,17 @@
+-- name: put  See the function of that name
+SELECT version, changed FROM rules.put($1, $2, $3, $4, $5, $6, $7)
+
+-- name: revision  How many changes there have been
+SELECT number FROM rules.revision
+
+-- name: current  Every rule's current version, and the revision that this is, in one snapshot
+SELECT c.id, c.version, c.document, c.status, c.baseline, c.live_since, r.number
+FROM rules.revision AS r LEFT JOIN rules.current AS c ON true
+ORDER BY c.id
+
+-- name: list  Summaries of the current versions
+SELECT id, version, name, status, changed_at, live_since FROM rules.current ORDER BY id
+
+-- name: get  One version of rule $1, the current one if $2 is 0
+SELECT id, version, name, status, changed_at, live_since, document FROM rules.documents
+WHERE id = $1 AND ($2 = 0 OR version = $2) ORDER BY version DESC LIMIT 1

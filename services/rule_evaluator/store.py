@@ -1,0 +1,109 @@
+"""Rule documents in PostgreSQL, every version of them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import asyncpg
+
+from services.rule_evaluator.document import Rule
+from services.rule_evaluator.rules import Stored
+from shared import db
+from shared.clock import Instant, from_datetime
+from shared.messages import RuleFound, RuleSummary
+
+MIGRATIONS = Path(__file__).parent / "sql" / "migrations"
+CHANNEL = "rules_changed"
+
+_SQL = db.queries(Path(__file__).parent / "sql" / "queries.sql")
+
+
+class Put(NamedTuple):
+    version: int
+    changed: bool
+
+
+class Store:
+    """Raises what ``db.AWAY`` lists while PostgreSQL is away."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    async def put(self, rule: Rule, document: str, by: str, *, unless_put_by: str | None = None) -> Put:
+        """A new version, unless the document is the current one, or is what ``unless_put_by`` put last."""
+        row = await self._pool.fetchrow(
+            _SQL["put"], rule.id, document, rule.name, rule.status, rule.condition, by, unless_put_by
+        )
+        assert row is not None, "the function answers one row"
+        return Put(row["version"], row["changed"])
+
+    async def revision(self) -> int:
+        number = await self._pool.fetchval(_SQL["revision"])
+        assert isinstance(number, int), "the row is made by the migration and never deleted"
+        return number
+
+    async def current(self) -> tuple[int, list[Stored]]:
+        """The revision, and the current version of every rule at it."""
+        rows = await self._pool.fetch(_SQL["current"])
+        stored = [
+            Stored(
+                row["id"], row["version"], row["document"], row["status"], row["baseline"], _instant(row["live_since"])
+            )
+            for row in rows
+            if row["id"] is not None
+        ]
+        return rows[0]["number"], stored
+
+    async def list_current(self) -> list[RuleSummary]:
+        return [_summary(row) for row in await self._pool.fetch(_SQL["list"])]
+
+    async def get(self, rule_id: str, version: int) -> RuleFound:
+        """The current version if ``version`` is 0. Without a summary if there is no such rule or version."""
+        row = await self._pool.fetchrow(_SQL["get"], rule_id, version)
+        return RuleFound(_summary(row), row["document"]) if row is not None else RuleFound()
+
+    @asynccontextmanager
+    async def changes(self) -> AsyncIterator[Callable[[float], Awaitable[None]]]:
+        """Gives a function that waits for the next change, and no longer than so many seconds.
+
+        It raises ``ConnectionResetError`` when the connection that listens is gone.
+        """
+        changed = asyncio.Event()
+
+        def on_notification(*_: object) -> None:
+            changed.set()
+
+        async with self._pool.acquire() as connection:
+
+            async def wait(most_s: float) -> None:
+                try:
+                    async with asyncio.timeout(most_s):
+                        await changed.wait()
+                except TimeoutError:
+                    if connection.is_closed():
+                        raise ConnectionResetError("the connection that listens for changes is gone") from None
+                changed.clear()
+
+            await connection.add_listener(CHANNEL, on_notification)
+            try:
+                yield wait
+            finally:
+                if not connection.is_closed():
+                    await connection.remove_listener(CHANNEL, on_notification)
+
+
+def _summary(row: Any) -> RuleSummary:
+    return RuleSummary(
+        id=row["id"],
+        version=row["version"],
+        name=row["name"],
+        status=row["status"],
+        changed_at=from_datetime(row["changed_at"]),
+        live_since=_instant(row["live_since"]),
+    )
+
+
+def _instant(moment: Any) -> Instant | None:
+    return from_datetime(moment) if moment is not None else None
