@@ -11,7 +11,7 @@ from email.utils import format_datetime, parseaddr
 from msgspec import Struct
 
 from services.mailer.address import To, normal
-from shared.clock import Instant, to_datetime
+from shared.clock import Instant, rfc3339, to_datetime
 
 _SUBJECT_LENGTH = 250
 _ID = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
@@ -57,7 +57,10 @@ def message_id(send: str, domain: str) -> str:
     return f"<{local}@{domain}>"
 
 
-def compose(send: str, rendered: Rendered, to: To, from_: Sender, now: Instant) -> Letter:
+def compose(
+    send: str, rendered: Rendered, to: To, from_: Sender, now: Instant, *, due: Instant | None = None
+) -> Letter:
+    """``due``: when the rule became true; an inbox can show how long the mail took."""
     message = EmailMessage(policy.SMTP)
     message["From"] = Address(from_.name, addr_spec=from_.address)
     message["To"] = [Address(addr_spec=address) for address in to.addresses]
@@ -65,6 +68,8 @@ def compose(send: str, rendered: Rendered, to: To, from_: Sender, now: Instant) 
     message["Date"] = format_datetime(to_datetime(now).replace(microsecond=0))
     message["Message-ID"] = message_id(send, from_.domain)
     message["X-Beckon-Trigger"] = _one_line(send)
+    if due is not None:
+        message["X-Beckon-Due"] = rfc3339(due)
     # Quoted-printable passes every server, also one without 8BITMIME, and keeps lines short.
     message.set_content(rendered.text.strip() + "\n", cte="quoted-printable")
     message.add_alternative(rendered.html.strip() + "\n", subtype="html", cte="quoted-printable")

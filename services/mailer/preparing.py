@@ -70,5 +70,5 @@ class Preparing:
             rendered = self._templates.render(trigger.terms.action.template, context(trigger, person, self._shop))
         except TemplateError as error:
             return failed(trigger, now, "compose", str(error))
-        letter = compose(trigger.id, rendered, to, self._sender, now)
+        letter = compose(trigger.id, rendered, to, self._sender, now, due=trigger.at)
         return Ready(letter, stamps, trial=bool(to.prefix))
