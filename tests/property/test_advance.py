@@ -136,7 +136,8 @@ class Shopper:
             if event.name == "identify":
                 self.person.profile = profile.merge(self.person.profile, event.properties)
         history = sorted([*self.person.history, *events], key=lambda event: (event.timestamp, event.n))
-        self.person = Person("someone", self.person.profile, history, self.person.count + len(events))
+        count = max([self.person.count, *(event.n for event in events)])
+        self.person = Person("someone", self.person.profile, history, count)
         self.states = verdict.rules
         self.fires += verdict.fires
         self.wake = verdict.wake
