@@ -68,6 +68,8 @@ class Bus:
         self._tokens = itertools.count(1)
         self._waiting: dict[str, asyncio.Future[_PubAck]] = {}
         self._reconnected: list[Callable[[], None]] = []
+        self._closing = False
+        self._closed = asyncio.Event()
 
     @classmethod
     async def connect(cls, url: str, name: str, partitions: int) -> "Bus":
@@ -86,19 +88,30 @@ class Bus:
             for bus in holder:
                 bus._resume()
 
+        async def on_disconnect() -> None:
+            if not any(bus._closing for bus in holder):
+                log.warning("nats_disconnected")
+
+        async def on_close() -> None:
+            for bus in holder:
+                if not bus._closing:
+                    bus._closed.set()
+
         nc = await nats.connect(
             servers,
             name=f"beckon-{name}",
             inbox_prefix=f"_INBOX.{user}".encode(),
             ping_interval=5,
             max_outstanding_pings=2,
-            max_reconnect_attempts=-1,
+            max_reconnect_attempts=1,
             reconnect_time_wait=0.25,
             connect_timeout=2,
             error_cb=_on_error,
-            disconnected_cb=_on_disconnect,
+            disconnected_cb=on_disconnect,
+            closed_cb=on_close,
             reconnected_cb=on_reconnect,
         )
+        nc.options["max_reconnect_attempts"] = -1  # from now on for ever; set before, the first connect would never return
         bus = cls(nc, name, user, partitions)
         holder.append(bus)
         await nc.subscribe(f"{bus._inbox}.*", cb=bus._on_ack)
@@ -113,12 +126,18 @@ class Bus:
         self._reconnected.append(resume)
 
     async def close(self) -> None:
-        """Flush what was published, end subscriptions, close. Never waits longer than a few seconds."""
+        """Flush what was published and close. Never waits longer than a few seconds."""
+        self._closing = True
         try:
-            async with asyncio.timeout(3):
-                await self.nc.drain()
-        except (TimeoutError, nats.errors.Error):
-            await self.nc.close()
+            await self.nc.flush(2)
+        except (TimeoutError, nats.errors.Error) as error:
+            log.warning("nats_not_flushed", **describe(error))
+        await self.nc.close()
+
+    async def lost(self) -> None:
+        """Returns when the connection is closed for good, though nobody here closed it: the server does that after a
+        violation of the protocol. Nothing but a new process helps then."""
+        await self._closed.wait()
 
     # --- Publishing ---------------------------------------------------------------------------------------------------
 
@@ -267,12 +286,10 @@ class Bus:
 async def _on_error(error: Exception) -> None:
     if isinstance(error, nats.errors.SlowConsumerError):
         log.error("nats_messages_dropped", subject=error.subject)
+    elif isinstance(error, OSError):
+        log.debug("nats_not_reached", **describe(error))  # each attempt; that the connection is gone was said once
     else:
-        log.warning("nats_error", error=str(error) or type(error).__name__)
-
-
-async def _on_disconnect() -> None:
-    log.warning("nats_disconnected")
+        log.warning("nats_error", **describe(error))
 
 
 def describe(error: BaseException) -> dict[str, Any]:

@@ -59,6 +59,7 @@ class Runtime:
             "nats_unreachable", lambda: Bus.connect(settings.nats_url, self.name, settings.partitions)
         )
         self.on_stop("close nats", bus.close)
+        self.start("watch nats", _end_with(bus))
         await self._until("streams_missing", lambda: streams.verify(bus.nc.jetstream(timeout=2), settings.partitions))
         self.readiness.check("nats", lambda: bus.connected)
         return bus
@@ -104,6 +105,11 @@ class Runtime:
                 log.warning("stop_step_failed", step=name, **describe(error))
         for task in self._running:
             task.cancel()
+
+
+async def _end_with(bus: Bus) -> None:
+    await bus.lost()
+    raise RuntimeError("NATS closed the connection for good")
 
 
 class _PoolWatch:

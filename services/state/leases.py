@@ -35,6 +35,7 @@ class Leases:
         self._look = asyncio.Event()
         self._reopen = False
         self._leaving = False
+        self._round_in_hand = asyncio.Lock()
 
     def held(self) -> bool:
         """Whether what this process owned a moment ago is surely still its own."""
@@ -83,12 +84,7 @@ class Leases:
             self._look.clear()
             wait_s = RENEW_S
             try:
-                if self._reopen or not self.held():
-                    if self._adopted() and not self.held():
-                        log.error("leases_given_up", not_renewed_for_s=FENCE_S)
-                    self._reopen = False
-                    await self._drop(self._adopted())
-                if self.held():
+                async with self._round_in_hand:
                     wait_s = await self._round()
             except (Unavailable, nats.errors.Error, *db.AWAY) as error:
                 log.warning("partitions_not_balanced", **describe(error))
@@ -100,12 +96,20 @@ class Leases:
         self._leaving = True
         for group in self._groups:
             group.stop()
-        await self._people.serve(set())
-        await self._drop(self._adopted())
-        await self._store.leave()
+        async with self._round_in_hand:
+            await self._people.serve(set())
+            await self._drop(self._adopted())
+            await self._store.leave()
 
     async def _round(self) -> float:
         """Give what is others', take what is ours. Answers in how many seconds to look again."""
+        if self._reopen or not self.held():
+            if self._adopted() and not self.held():
+                log.error("leases_given_up", not_renewed_for_s=FENCE_S)
+            self._reopen = False
+            await self._drop(self._adopted())
+        if self._leaving or not self.held():
+            return RENEW_S
         members = await self._observe()
         leases = await self._store.leases()
         mine = {lease.id for lease in leases if lease.owner == self._store.owner}
@@ -121,7 +125,7 @@ class Leases:
         claims = await self._store.held((mine & wanted) - self._adopted())
         if free := {lease.id for lease in leases if lease.id in wanted and self._is_free(lease)}:
             claims += await self._store.claim(free)
-        if claims and not self._leaving:
+        if claims:
             await self._adopt(claims)
         await self._people.serve(self._adopted())
         return self._next_round(leases, wanted)
