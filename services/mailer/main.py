@@ -7,7 +7,7 @@ import structlog
 from services.mailer.compose import Sender, sender
 from services.mailer.context import Shop
 from services.mailer.preparing import Preparing
-from services.mailer.sends import ACK_WAIT_S, Backoff, Sends
+from services.mailer.sends import Backoff, Sends
 from services.mailer.server import server
 from services.mailer.settings import Settings
 from services.mailer.smtp import Pool
@@ -42,7 +42,7 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
         test_recipients=settings.test_recipients,
     )
     backoff = Backoff(settings.retry_first_s, settings.retry_longest_s)
-    sends = Sends(bus, store, preparing, pool, runtime.clock, backoff)
+    sends = Sends(bus, store, preparing, pool, runtime.clock, backoff=backoff, ack_wait_s=settings.ack_wait_s)
     await Consumer.start(
         runtime,
         bus,
@@ -52,7 +52,7 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
         type=SendEmail,
         handler=sends.on_send,
         concurrency=settings.concurrency,
-        ack_wait_s=ACK_WAIT_S,
+        ack_wait_s=settings.ack_wait_s,
     )
 
 

@@ -31,8 +31,6 @@ from shared.messages import Event, SendEmail, Stamps, Trigger
 log = structlog.get_logger()
 T = TypeVar("T")
 
-ACK_WAIT_S = 15.0
-"""A send whose process died comes again after so long; a claim younger than that may be alive elsewhere."""
 FRESH: Duration = 5 * SECOND
 """If a claim took longer, PostgreSQL was away, and what was verified may be true no more."""
 
@@ -43,8 +41,19 @@ class Backoff(NamedTuple):
 
 
 class Sends:
+    """``ack_wait_s``: a send whose process died comes again after so long. A claim younger than that may be alive in another
+    process."""
+
     def __init__(
-        self, bus: Bus, store: Store, preparing: Preparing, pool: Pool, clock: Clock, backoff: Backoff
+        self,
+        bus: Bus,
+        store: Store,
+        preparing: Preparing,
+        pool: Pool,
+        clock: Clock,
+        *,
+        backoff: Backoff,
+        ack_wait_s: float,
     ) -> None:
         self._bus = bus
         self._store = store
@@ -52,13 +61,14 @@ class Sends:
         self._pool = pool
         self._clock = clock
         self._backoff = backoff
+        self._ack_wait_s = ack_wait_s
         self._in_hand: set[str] = set()
 
     async def on_send(self, send: SendEmail) -> None:
         trigger = send.trigger
         if trigger.id in self._in_hand:
             # NATS lost sight of us for a while and delivered it once more, to ourselves.
-            raise RetryLater(ACK_WAIT_S, "in hand already")
+            raise RetryLater(self._ack_wait_s, "in hand already")
         self._in_hand.add(trigger.id)
         try:
             with bind(trigger=trigger.id, person=trigger.person, rule=trigger.rule):
@@ -88,8 +98,8 @@ class Sends:
 
     async def _give_up_claimed(self, trigger: Trigger, delivery: Delivery, now: Instant) -> tuple[Event, ...]:
         age_s = (now - (delivery.claimed_at or 0)) / SECOND
-        if age_s < ACK_WAIT_S:
-            raise RetryLater(ACK_WAIT_S - max(age_s, 0), "claimed a moment ago")
+        if age_s < self._ack_wait_s:
+            raise RetryLater(self._ack_wait_s - max(age_s, 0), "claimed a moment ago")
         return await self._end(
             trigger, delivery.claim, endings.uncertain(trigger, now, "the process that was sending it died")
         )

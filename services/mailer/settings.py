@@ -35,6 +35,8 @@ class Settings(Common, frozen=True, kw_only=True):
     retry_first_s: float = 2.0
     """The wait after the first time the server puts a mail off; it doubles each time."""
     retry_longest_s: float = 900.0
+    ack_wait_s: float = 15.0
+    """After how long somebody else gets the sends of a process that died."""
     concurrency: int = 16
     """Sends in hand at a time in one process."""
 
@@ -47,7 +49,7 @@ class Settings(Common, frozen=True, kw_only=True):
         for name in ("smtp_pool", "concurrency"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name.upper()} must be at least 1")
-        for name in ("smtp_timeout_s", "smtp_data_timeout_s", "retry_first_s", "retry_longest_s"):
+        for name in ("smtp_timeout_s", "smtp_data_timeout_s", "retry_first_s", "retry_longest_s", "ack_wait_s"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name.upper()} must be more than 0")
 
