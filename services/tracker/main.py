@@ -14,7 +14,7 @@ log = structlog.get_logger()
 
 async def serve(runtime: Runtime, settings: Settings) -> None:
     bus = await runtime.connect_bus(settings)
-    publisher = Publisher(bus, capacity=settings.publish_capacity, timeout_s=settings.publish_timeout_s)
+    publisher = Publisher(bus, capacity=settings.publish_capacity_mib * 2**20, timeout_s=settings.publish_timeout_s)
     runtime.start("publisher", publisher.run())
     runtime.on_stop("drain publisher", publisher.drain)
     edge = Edge(

@@ -35,6 +35,8 @@ class Full(Exception):
 
 class _Waiting(NamedTuple):
     messages: list[Outgoing]
+    size: int
+    """Bytes."""
     stored: asyncio.Future[None]
 
 
@@ -43,7 +45,7 @@ BATCH = 500
 
 
 class Publisher:
-    """``capacity``: messages that may wait. ``timeout_s``: how long one batch is tried.
+    """``capacity``: bytes that may wait. ``timeout_s``: how long one batch is tried.
 
     A short interruption of the bus is waited out. Once a batch has failed, whatever waits behind it fails with it, and
     new events are refused at once until the connection is back: nobody waits much longer than ``timeout_s``.
@@ -69,13 +71,13 @@ class Publisher:
             raise BusUnavailable("the tracker is shutting down")
         if self._failing and not self._bus.connected:
             raise BusUnavailable("the event stream is away")
-        if self._size + len(events) > self._capacity:
+        messages = [self._bus.event_message(event) for event in events]
+        size = sum(len(message.payload) for message in messages)
+        if self._size + size > self._capacity:
             raise Full("too many events are waiting to be stored")
-        waiting = _Waiting(
-            [self._bus.event_message(event) for event in events], asyncio.get_running_loop().create_future()
-        )
+        waiting = _Waiting(messages, size, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
-        self._size += len(waiting.messages)
+        self._size += size
         self._wake.set()
         await waiting.stored
 
@@ -133,7 +135,7 @@ class Publisher:
             return [BusUnavailable("no acknowledgement in time")] * len(messages)
 
     def _settle(self, waiting: _Waiting, error: BusUnavailable | None) -> None:
-        self._size -= len(waiting.messages)
+        self._size -= waiting.size
         if waiting.stored.done():  # its request was cancelled
             return
         if error is None:

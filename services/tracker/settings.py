@@ -1,7 +1,9 @@
 """What the tracker reads from the environment."""
 
-from services.tracker.events import MAX_EVENTS
 from shared.settings import Common
+
+LARGEST_REQUEST_MIB = 4
+"""More than a body of 1 MiB can become: a number of two characters takes nine bytes on the bus."""
 
 
 class Settings(Common, frozen=True, kw_only=True):
@@ -16,8 +18,8 @@ class Settings(Common, frozen=True, kw_only=True):
     body_timeout_s: float = 10.0
     publish_timeout_s: float = 3.0
     """How long one batch is tried, and so an interruption of NATS waited out, before the answer is 503."""
-    publish_capacity: int = 20_000
-    """Events that may wait to be stored; beyond it the answer is 503."""
+    publish_capacity_mib: int = 64
+    """Events that may wait to be stored, in MiB of memory; beyond it the answer is 503."""
 
     def __post_init__(self) -> None:
         Common.__post_init__(self)
@@ -25,7 +27,7 @@ class Settings(Common, frozen=True, kw_only=True):
             raise ValueError(f"SECRET_KEYS: {len(both)} of them stand in WRITE_KEYS as well, which are public")
         if not 0 <= self.http_port <= 65535:
             raise ValueError("HTTP_PORT must be 0 to 65535")
-        if self.publish_capacity < MAX_EVENTS:
-            raise ValueError(f"PUBLISH_CAPACITY must be at least {MAX_EVENTS}, the events of one request")
+        if self.publish_capacity_mib < LARGEST_REQUEST_MIB:
+            raise ValueError(f"PUBLISH_CAPACITY_MIB must be at least {LARGEST_REQUEST_MIB}, for one large request")
         if min(self.body_timeout_s, self.publish_timeout_s) <= 0:
             raise ValueError("BODY_TIMEOUT_S and PUBLISH_TIMEOUT_S must be greater than 0")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from itertools import count
 
 import pytest
@@ -12,7 +13,7 @@ from shared.messages import Event
 from tests.support.fake_bus import FakeBus
 from tests.support.stack import until
 
-_numbers = count()
+_numbers = count(1000)  # ids of one length
 
 
 def some_events(number: int) -> list[Event]:
@@ -24,16 +25,22 @@ def bus() -> FakeBus:
     return FakeBus()
 
 
-@pytest.fixture
-async def publisher(bus: FakeBus) -> AsyncIterator[Publisher]:
-    publisher = Publisher(bus, capacity=1000, timeout_s=0.1)
-    running = asyncio.create_task(publisher.run())
+@asynccontextmanager
+async def running(bus: FakeBus, *, capacity: int = 2**20, timeout_s: float = 5) -> AsyncIterator[Publisher]:
+    publisher = Publisher(bus, capacity=capacity, timeout_s=timeout_s)
+    task = asyncio.create_task(publisher.run())
     yield publisher
     bus.deaf = False
     bus.release()
     bus.back()
     await publisher.drain()
-    await running
+    await task
+
+
+@pytest.fixture
+async def publisher(bus: FakeBus) -> AsyncIterator[Publisher]:
+    async with running(bus) as publisher:
+        yield publisher
 
 
 def request(publisher: Publisher, events: list[Event]) -> asyncio.Task[None]:
@@ -104,56 +111,62 @@ async def test_a_short_interruption_is_waited_out(bus: FakeBus, publisher: Publi
     await waiting
 
 
-async def test_a_long_one_fails_who_waits_then_refuses_at_once_until_the_bus_is_back(
-    bus: FakeBus, publisher: Publisher
-) -> None:
-    bus.away()
-    first = request(publisher, some_events(1))
-    await on_its_way(bus, 1)
-    behind = [request(publisher, some_events(1)) for _ in range(3)]
-    results = await asyncio.gather(first, *behind, return_exceptions=True)
-    assert [str(result) for result in results] == ["not connected"] * 4
-    assert len({id(result) for result in results}) == 4
-    with pytest.raises(BusUnavailable, match="away"):
+async def test_a_long_one_fails_who_waits_then_refuses_at_once_until_the_bus_is_back(bus: FakeBus) -> None:
+    async with running(bus, timeout_s=0.5) as publisher:
+        bus.away()
+        first = request(publisher, some_events(1))
+        await on_its_way(bus, 1)
+        behind = [request(publisher, some_events(1)) for _ in range(3)]
+        results = await asyncio.gather(first, *behind, return_exceptions=True)
+        assert [str(result) for result in results] == ["not connected"] * 4
+        assert len({id(result) for result in results}) == 4
+        with pytest.raises(BusUnavailable, match="away"):
+            await publisher.publish(some_events(1))
+        assert bus.batches == [1]
+        bus.back()
         await publisher.publish(some_events(1))
-    assert bus.batches == [1]
-    bus.back()
-    await publisher.publish(some_events(1))
-    assert bus.batches == [1, 1]
+        assert bus.batches == [1, 1]
 
 
-async def test_what_may_wait_is_bounded_and_room_is_given_back(bus: FakeBus, publisher: Publisher) -> None:
-    bus.hold()
-    requests = [request(publisher, some_events(500)) for _ in range(2)]
-    await on_its_way(bus, 1)
-    with pytest.raises(Full):
-        await publisher.publish(some_events(1))
-    bus.release()
-    await asyncio.gather(*requests)
-    await publisher.publish(some_events(500))
+async def test_what_may_wait_is_bounded_and_room_is_given_back(bus: FakeBus) -> None:
+    first, second, third = (some_events(2) for _ in range(3))
+    room = sum(len(bus.event_message(event).payload) for event in [*first, *second])
+    async with running(bus, capacity=room) as publisher:
+        bus.hold()
+        requests = [request(publisher, events) for events in (first, second)]
+        await on_its_way(bus, 1)
+        with pytest.raises(Full):
+            await publisher.publish(third[:1])
+        bus.release()
+        await asyncio.gather(*requests)
+        await publisher.publish(third)
 
 
-async def test_a_request_that_went_away_disturbs_nobody(bus: FakeBus, publisher: Publisher) -> None:
-    bus.hold()
-    gone, stays = request(publisher, some_events(400)), request(publisher, some_events(100))
-    await on_its_way(bus, 1)
-    gone.cancel()
-    await asyncio.wait([gone])
-    bus.release()
-    await stays
-    await asyncio.gather(*(request(publisher, some_events(500)) for _ in range(2)))
+async def test_a_request_that_went_away_disturbs_nobody_and_gives_its_room_back(bus: FakeBus) -> None:
+    first, second, third = (some_events(2) for _ in range(3))
+    room = sum(len(bus.event_message(event).payload) for event in [*first, *second])
+    async with running(bus, capacity=room) as publisher:
+        bus.hold()
+        gone, stays = request(publisher, first), request(publisher, second)
+        await on_its_way(bus, 1)
+        gone.cancel()
+        await asyncio.wait([gone])
+        bus.release()
+        await stays
+        await publisher.publish([*second, *third])
 
 
-async def test_no_request_hangs_even_if_the_bus_does(bus: FakeBus, publisher: Publisher) -> None:
-    bus.deaf = True
-    bus.hold()
-    with pytest.raises(BusUnavailable, match="no acknowledgement in time"):
-        await publisher.publish(some_events(1))
+async def test_no_request_hangs_even_if_the_bus_does(bus: FakeBus) -> None:
+    async with running(bus, timeout_s=0.1) as publisher:
+        bus.deaf = True
+        bus.hold()
+        with pytest.raises(BusUnavailable, match="no acknowledgement in time"):
+            await publisher.publish(some_events(1))
 
 
 async def test_draining_stores_what_was_taken_and_takes_nothing_more(bus: FakeBus) -> None:
-    publisher = Publisher(bus, capacity=1000, timeout_s=5)
-    running = asyncio.create_task(publisher.run())
+    publisher = Publisher(bus, capacity=2**20, timeout_s=5)
+    task = asyncio.create_task(publisher.run())
     bus.hold()
     taken = [request(publisher, some_events(1)) for _ in range(2)]
     await on_its_way(bus, 1)
@@ -166,5 +179,5 @@ async def test_draining_stores_what_was_taken_and_takes_nothing_more(bus: FakeBu
     assert not draining.done()
     bus.release()
     await draining
-    await asyncio.gather(running, *taken)
+    await asyncio.gather(task, *taken)
     assert len(bus.stored) == 3

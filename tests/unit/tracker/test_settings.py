@@ -24,7 +24,7 @@ def test_the_least_that_is_needed() -> None:
         ({"HTTP_PORT": "65536"}, "HTTP_PORT must be 0 to 65535"),
         ({"PIXEL_KEY_REQUIRED": "perhaps"}, "PIXEL_KEY_REQUIRED: 'perhaps' is not true or false"),
         ({"SECRET_KEYS": "sk_1,wk_2"}, "SECRET_KEYS: 1 of them stand in WRITE_KEYS as well, which are public"),
-        ({"PUBLISH_CAPACITY": "499"}, "PUBLISH_CAPACITY must be at least 500, the events of one request"),
+        ({"PUBLISH_CAPACITY_MIB": "3"}, "PUBLISH_CAPACITY_MIB must be at least 4, for one large request"),
         ({"PUBLISH_TIMEOUT_S": "0"}, "BODY_TIMEOUT_S and PUBLISH_TIMEOUT_S must be greater than 0"),
         ({"PARTITIONS": "0"}, "PARTITIONS must be at least 1"),
     ],
