@@ -23,6 +23,10 @@ def main() -> None:
             sys.exit(down(home, out))
         case ["status"]:
             sys.exit(status(home, out))
+        case ["demo"]:
+            from services.local.demo.main import demo
+
+            sys.exit(demo(out))
         case ["supervise", folder, lock]:  # what "up" starts
             from services.local.supervisor import supervise  # half a second of imports that the others do without
 

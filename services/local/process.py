@@ -39,7 +39,7 @@ class Process:
         self._popen.send_signal(number)
 
     async def wait(self) -> int:
-        while (code := self._popen.poll()) is None:  # noqa: ASYNC110 - there is no event to wait for
+        while (code := self._popen.poll()) is None:
             await asyncio.sleep(0.02)
         return code
 
