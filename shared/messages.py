@@ -340,10 +340,15 @@ TAKEN_BACK = frozenset({"trigger_suppressed", "email_failed", "email_expired"})
 """Outcomes by which a firing came to nothing: it no longer counts towards ``reentry`` or caps."""
 
 
+OWN_ID = "beckon:"
+"""How the ids of those events begin. The tracker takes no such id from outside: nobody can pass off an event of a site as
+the repeat of an outcome."""
+
+
 def outcome(name: str, trigger: Trigger, now: Instant, **properties: Any) -> Event:
     """The fact that ``trigger`` ended as ``name``. Repeating it gives the same event id, so it is one event."""
     return Event(
-        id=f"{trigger.id}.{name}",
+        id=f"{OWN_ID}{trigger.id}.{name}",
         person=trigger.person,
         name=name,
         timestamp=now,

@@ -18,7 +18,7 @@ from services.tracker.timestamps import parse_timestamp
 from services.tracker.values import check_values
 from shared import names
 from shared.clock import MILLISECOND, Instant
-from shared.messages import OUTCOMES, Event
+from shared.messages import OUTCOMES, OWN_ID, Event
 
 MAX_EVENTS = 500
 """Events in one request."""
@@ -224,6 +224,8 @@ def _name(raw: str) -> str:
 def _event_id(value: str) -> str:
     if not 1 <= len(value) <= MAX_EVENT_ID or not value.isprintable():
         raise Flaw(f"event_id: {shown(value)} is not 1 to {MAX_EVENT_ID} printable characters")
+    if value.startswith(OWN_ID):
+        raise Flaw(f"event_id: {shown(value)} begins with {OWN_ID}, as only the ids of Beckon's own events do")
     return value
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 
+from services.local.postgres import free_port
+
 
 class Sink:
     """Listens on 127.0.0.1 in a thread of its own."""
@@ -15,7 +17,7 @@ class Sink:
     def __init__(self) -> None:
         self.mails: list[email.message.EmailMessage] = []
         self._lock = threading.Lock()
-        self._controller = Controller(self, hostname="127.0.0.1", port=0, ready_timeout=10)
+        self._controller = Controller(self, hostname="127.0.0.1", port=free_port(), ready_timeout=10)
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
         mail = email.message_from_bytes(envelope.content, policy=email.policy.default)
@@ -29,9 +31,7 @@ class Sink:
 
     @property
     def url(self) -> str:
-        server = self._controller.server
-        assert server is not None
-        return f"smtp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        return f"smtp://127.0.0.1:{self._controller.port}"
 
     def message_ids(self) -> Counter[str]:
         with self._lock:

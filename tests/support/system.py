@@ -50,11 +50,11 @@ class System:
         await self.start(service)
 
 
-def identified(person: str, **properties: object) -> dict[str, object]:
+def identified(person: str, /, **properties: object) -> dict[str, object]:
     return _event("identify", person, email=f"{person}@example.test", **properties)
 
 
-def _event(name: str, person: str, *, ago_us: int = 0, **properties: object) -> dict[str, object]:
+def _event(name: str, person: str, /, *, ago_us: int = 0, **properties: object) -> dict[str, object]:
     event: dict[str, object] = {
         "user_id": person,
         "event": name,

@@ -23,7 +23,7 @@ def test_sent_tells_the_template_the_message_and_every_stage() -> None:
     assert (ending.status, event.name, event.id, event.timestamp) == (
         "sent",
         "email_sent",
-        "t1.email_sent",
+        "beckon:t1.email_sent",
         AT + 12_500,
     )
     assert event.properties == {

@@ -167,6 +167,10 @@ def test_another_event_id_is_refused(value: str) -> None:
     assert "is not 1 to 128 printable characters" in reason(body(event_id=value))
 
 
+def test_an_event_id_that_could_pass_for_an_outcomes_is_refused() -> None:
+    assert "begins with beckon:" in reason(body(event_id="beckon:t1.email_sent"))
+
+
 @pytest.mark.parametrize(
     ("raw", "why"),
     [
