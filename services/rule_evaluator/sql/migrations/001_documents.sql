@@ -19,7 +19,7 @@ SELECT DISTINCT ON (id) * FROM rules.documents ORDER BY id, version DESC;
 
 -- One row. The number grows with every version; its lock makes puts wait for one another.
 CREATE TABLE rules.revision (
-    only   boolean PRIMARY KEY DEFAULT true CHECK (only),
+    single boolean PRIMARY KEY DEFAULT true CHECK (single),
     number bigint NOT NULL
 );
 INSERT INTO rules.revision (number) VALUES (0);
