@@ -150,9 +150,9 @@ CROWD = tuple(
     Shopper(
         f"Guest{number}",
         "",
-        ((cart((MUG, BACKPACK, LAMP)[number % 3], LEAD + number * SECOND // 30),),),
-        (reminder((MUG, BACKPACK, LAMP)[number % 3]),),
+        ((cart(product, LEAD + SECOND + number * SECOND // 20),),),
+        (reminder(product),),
     )
-    for number in range(60)
+    for number, product in enumerate([MUG, BACKPACK, LAMP] * 20)
 )
-"""Carts that come due within two seconds, for figures that mean something."""
+"""Carts that come due within three seconds, after the others, for figures that mean something."""

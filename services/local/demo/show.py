@@ -14,12 +14,12 @@ from shared.clock import MILLISECOND, to_datetime
 
 _CROWD = {shopper.email for shopper in CROWD}
 _SHOWN_PROBLEMS = 5
+_STAGES = {"committed": "fired", "decided": "decided", "verified": "verified", "accepted": "SMTP accepted"}
 
 
 class Show:
     def __init__(self, out: Console) -> None:
         self._out = out
-        self._of_crowd = 0
 
     def mail(self, mail: Summary) -> None:
         """A line for each mail as it comes."""
@@ -30,25 +30,23 @@ class Show:
             (f"{', '.join(mail.recipients):<22}", "dim" if mail.recipients[0] in _CROWD else "cyan"),
             mail.subject,
         )
-        self._out.print(line, no_wrap=True, overflow="ellipsis")
+        self._out.print(line, soft_wrap=True)
 
     def expectations(self, expectations: Sequence[Expectation]) -> None:
         self._out.print()
         for one in expectations:
             mark = "[bold red]✗[/]" if one.problems else "[bold green]✓[/]"
-            self._out.print(f"  {mark} [bold]{one.who:<8}[/] {one.what}")
+            self._out.print(f"  {mark} [bold]{one.who:<8}[/] {one.what}", soft_wrap=True)
             for problem in one.problems[:_SHOWN_PROBLEMS]:
-                self._out.print(Text(f"      {problem}", "red"))
+                self._out.print(Text(f"      {problem}", "red"), soft_wrap=True)
 
     def figures(self, counts: Mapping[str, int], stamps: Sequence[Mapping[str, Any]]) -> None:
         """The conservation sum, and what each mail took. ``stamps`` are those of the mails that were sent."""
         total = sum(counts.values())
         parts = " + ".join(f"{count} {name}" for name, count in counts.items() if count or name != "lost")
-        self._out.print(f"\n  triggers  {total} = {parts}")
-        self._percentiles("due → fired", [each["committed"] - each["due"] for each in stamps])
-        self._percentiles("due → SMTP accepted", [each["accepted"] - each["due"] for each in stamps])
-
-    def _percentiles(self, name: str, durations: Sequence[int]) -> None:
-        if durations:
-            p50, p99 = (percentile(durations, share) / MILLISECOND for share in (0.5, 0.99))
-            self._out.print(f"  {name:<20} p50 {p50:6.1f} ms   p99 {p99:6.1f} ms   of {len(durations)} mails")
+        self._out.print(f"\n  {total} triggers = {parts}\n", soft_wrap=True)
+        for stage, name in _STAGES.items():
+            durations = [each[stage] - each["due"] for each in stamps if each.get(stage)]
+            if durations:
+                p50, p99 = (percentile(durations, share) / MILLISECOND for share in (0.5, 0.99))
+                self._out.print(f"  due → {name:<14} p50 {p50:6.1f} ms   p99 {p99:6.1f} ms   {len(durations)} mails")
