@@ -127,7 +127,7 @@ class TestEffect:
     def test_everything_else_is_an_event_with_the_reason(self, outcome: Any, name: str) -> None:
         event = effect(fired(), Decision(outcome, NOW, "because"))
         assert isinstance(event, Event)
-        assert (event.id, event.name, event.person, event.source) == (f"t1.{name}", name, "ada", "beckon")
+        assert (event.id, event.name, event.person, event.source) == (f"beckon:t1.{name}", name, "ada", "beckon")
         assert event.properties["stage"] == "throttle"
         assert event.properties["reason"] == "because"
         assert event.timestamp == NOW
