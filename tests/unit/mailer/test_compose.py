@@ -98,6 +98,20 @@ def test_the_message_id_follows_from_the_send() -> None:
     assert len(message_id("x" * 500, "example.test")) < 60
 
 
+def test_a_mail_can_say_when_it_was_due() -> None:
+    letter = compose("t1", Rendered("Hi", "<p>Hi</p>", "Hi"), ADA, SHOP, NOW, due=NOW - SECOND)
+    assert parsed(letter)["X-Beckon-Due"] == "2025-10-09T08:53:19Z"
+
+
+def test_the_parts_cannot_be_mistaken_for_the_boundary() -> None:
+    first = mail()
+    boundary = parsed(first).get_boundary()
+    letter = mail(text=f"--{boundary}\n\nmore\n--{boundary}--\n.", html=f"<p>--{boundary}--</p>")
+    assert parsed(letter).get_boundary() == boundary
+    assert body(letter, "plain") == f"--{boundary}\n\nmore\n--{boundary}--\n.\n"
+    assert body(letter, "html") == f"<p>--{boundary}--</p>\n"
+
+
 def test_the_sender_is_read_from_the_settings() -> None:
     assert sender("Shop <shop@example.test>") == Sender("Shop", "shop@example.test")
     assert sender("shop@example.test").domain == "example.test"
