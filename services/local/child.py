@@ -13,7 +13,7 @@ import structlog
 from msgspec import Struct
 
 from services.local.plan import ADDRESSES, ROOT, Program
-from services.local.process import Process, ProcessFailed, describe_exit, spawn, tail
+from services.local.process import Process, ProcessFailed, describe_exit, spawn
 
 log = structlog.get_logger()
 
@@ -45,7 +45,7 @@ class Child:
 
     def __init__(self, program: Program, logs: Path, inherit: Sequence[int]) -> None:
         self.program = program
-        self.log = logs / f"{program.name}.log"
+        self._logs = logs
         self.ends_in_a_row = 0
         self._inherit = inherit
         self._restarts = 0
@@ -66,17 +66,21 @@ class Child:
     async def run(self) -> None:
         while not self._stopping:
             began = time.monotonic()
-            self._process = launch(self.program, self.log, self._inherit)
+            self._process = launch(self.program, self._logs, self._inherit)
             code = await self._process.wait()
             if self._stopping:
                 return
             self.ends_in_a_row = 1 if time.monotonic() - began > _LIVED_S else self.ends_in_a_row + 1
             self._exit_code = code
-            self._problem = f"{self.program.name} {describe_exit(code)}\n{tail(self.log)}"
+            self._problem = f"{self.program.name} {describe_exit(code)}\n{self._process.tail()}"
             delay_s = restart_delay_s(self.ends_in_a_row)
             log.error("process_ended", name=self.program.name, how=describe_exit(code), restart_in_s=delay_s)
             await asyncio.sleep(delay_s)
             self._restarts += 1
+
+    def tail(self) -> str:
+        """The last lines it wrote."""
+        return self._process.tail() if self._process else ""
 
     async def stop(self, budget_s: float) -> None:
         """SIGTERM, then SIGKILL when ``budget_s`` is spent. It is not started again."""
@@ -94,26 +98,25 @@ class Child:
 
 async def run_job(program: Program, logs: Path, inherit: Sequence[int], budget_s: float) -> None:
     """Run a program that ends by itself. Raises ``ProcessFailed`` if it does not, or not well."""
-    log_file = logs / f"{program.name}.log"
-    process = launch(program, log_file, inherit)
+    process = launch(program, logs, inherit)
     try:
         async with asyncio.timeout(budget_s):
             code = await process.wait()
     except TimeoutError:
-        raise ProcessFailed(f"{program.name} was not done within {budget_s:g} s\n{tail(log_file)}") from None
+        raise ProcessFailed(f"{program.name} was not done within {budget_s:g} s\n{process.tail()}") from None
     finally:
         process.send(signal.SIGKILL)  # to nobody, if it has ended
     if code != 0:
-        raise ProcessFailed(f"{program.name} {describe_exit(code)}\n{tail(log_file)}")
+        raise ProcessFailed(f"{program.name} {describe_exit(code)}\n{process.tail()}")
 
 
-def launch(program: Program, log_file: Path, inherit: Sequence[int]) -> Process:
+def launch(program: Program, logs: Path, inherit: Sequence[int]) -> Process:
     ours = {name: value for name, value in os.environ.items() if name not in ADDRESSES}
     path = os.pathsep.join(part for part in (str(ROOT), os.environ.get("PYTHONPATH", "")) if part)
     return spawn(
         program.name,
         [sys.executable, "-m", program.module],
-        log=log_file,
+        log=logs / f"{program.name}.log",
         env={**ours, **program.environ, "PYTHONPATH": path},
         inherit=inherit,
     )

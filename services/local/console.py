@@ -42,14 +42,13 @@ def application(system: System) -> web.Application:
 
 
 def _status(system: System) -> Status:
-    run = system.run_file()
     return Status(
-        tracker=run.tracker,
-        inbox=run.inbox,
-        smtp=_without_login(run.smtp),
-        nats=_without_login(run.nats),
-        database=_without_login(run.database),
-        write_key=run.write_key,
+        tracker=system.doors.tracker,
+        inbox=system.doors.inbox,
+        smtp=_without_login(system.doors.smtp),
+        nats=_without_login(system.servers.nats("setup")),
+        database=_without_login(system.servers.database("")),
+        write_key=system.keys.write_key,
         folder=str(system.home),
         processes=system.reports(),
     )

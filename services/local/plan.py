@@ -42,20 +42,15 @@ class Servers(Struct, frozen=True):
 
     nats: Callable[[str], str]
     database: Callable[[str], str]
-    smtp: str
 
 
-class Pages(Struct, frozen=True):
-    """What people and sites talk to, and the ports behind it. Without an SMTP server of ours there is no inbox."""
+class Doors(Struct, frozen=True):
+    """Where sites, people and mails come in. Where the mails go to a server of somebody else's there is no inbox, and its
+    port is 0."""
 
-    console_port: int
     tracker_port: int
-    inbox_port: int = 0
-    smtp_port: int = 0
-
-    @property
-    def console(self) -> str:
-        return f"http://127.0.0.1:{self.console_port}"
+    inbox_port: int
+    smtp: str
 
     @property
     def tracker(self) -> str:
@@ -73,7 +68,7 @@ def setup_job(keys: Keys, servers: Servers) -> Program:
 
 
 def services(
-    keys: Keys, servers: Servers, pages: Pages, environ: Mapping[str, str], take_port: Callable[[], int]
+    keys: Keys, servers: Servers, doors: Doors, environ: Mapping[str, str], take_port: Callable[[], int]
 ) -> list[Program]:
     """The services, each with its own NATS user, database role and port for its health."""
     samples = {name: environ.get(name) or str(value) for name, value in _SAMPLES.items()}
@@ -86,22 +81,22 @@ def services(
         return Program(name.replace("_", "-"), f"services.{name}", samples | common | database | own, health)
 
     return [
-        service("tracker", WRITE_KEYS=keys.write_key, SECRET_KEYS=keys.secret_key, HTTP_PORT=str(pages.tracker_port)),
+        service("tracker", WRITE_KEYS=keys.write_key, SECRET_KEYS=keys.secret_key, HTTP_PORT=str(doors.tracker_port)),
         service("state", role="state"),
         service("rule_evaluator", role="rules"),
         service("throttle", role="throttle"),
-        service("mailer", role="mailer", SMTP_URL=servers.smtp),
+        service("mailer", role="mailer", SMTP_URL=doors.smtp),
     ]
 
 
-def inbox(folder: Path, pages: Pages) -> Program:
+def inbox(folder: Path, doors: Doors) -> Program:
     environ = {
         "INBOX_FOLDER": str(folder),
-        "SMTP_PORT": str(pages.smtp_port),
-        "HTTP_PORT": str(pages.inbox_port),
+        "SMTP_PORT": doors.smtp.rpartition(":")[2],
+        "HTTP_PORT": str(doors.inbox_port),
         "PICTURES_DIR": str(EXAMPLES / "shop/pictures"),
     }
-    return Program("inbox", "services.local.inbox", environ, f"{pages.inbox}/readyz")
+    return Program("inbox", "services.local.inbox", environ, f"{doors.inbox}/readyz")
 
 
 def database_url(admin: str, role: str, password: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from services.local.lock import Lock
-from services.local.process import Process, ProcessFailed, spawn, tail
+from services.local.process import Process, ProcessFailed, spawn
 from services.local.unprivileged import Account, account_for, installation
 
 SUPERUSER = "postgres"
@@ -121,7 +121,6 @@ class EmbeddedPostgres:
         return data
 
     async def _initdb(self, data: Path, password_file: Path) -> None:
-        log = self._logs / "initdb.log"
         initdb = spawn(
             "initdb",
             [
@@ -131,13 +130,13 @@ class EmbeddedPostgres:
                 *("--encoding", "UTF8", "--locale", "C.UTF-8", "--no-instructions"),
                 *(() if self._fsync else ("--no-sync",)),
             ],
-            log=log,
+            log=self._logs / "initdb.log",
             inherit=[self._lock.fd, *self._inherit],
             user=self._account.uid,
             cwd=self._account.home,
         )
         if await initdb.wait() != 0:
-            raise ProcessFailed(f"initdb failed\n{tail(log)}")
+            raise ProcessFailed(f"initdb failed\n{initdb.tail()}")
 
     async def _launch(self, data: Path) -> None:
         settings = {

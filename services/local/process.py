@@ -21,10 +21,11 @@ class ProcessFailed(Exception):
 class Process:
     """A running child. It may be waited for from any event loop: it is watched by asking, 50 times a second."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], name: str, log: Path) -> None:
+    def __init__(self, popen: subprocess.Popen[bytes], name: str, log: Path, log_start: int) -> None:
         self._popen = popen
         self.name = name
-        self.log = log
+        self._log = log
+        self._log_start = log_start
 
     @property
     def pid(self) -> int:
@@ -71,7 +72,8 @@ class Process:
             raise
 
     def tail(self, lines: int = 15) -> str:
-        return tail(self.log, lines)
+        """The last lines it wrote."""
+        return tail(self._log, lines, since=self._log_start)
 
 
 def spawn(
@@ -94,6 +96,7 @@ def spawn(
     if log.exists() and log.stat().st_size > _LOG_MAX_BYTES:
         log.replace(log.with_name(log.name + ".1"))
     with log.open("ab") as output:
+        log_start = output.tell()
         popen = subprocess.Popen(
             [os.fspath(part) for part in argv],
             stdin=subprocess.DEVNULL,
@@ -108,14 +111,14 @@ def spawn(
             extra_groups=None if user is None else [],
             preexec_fn=_dies_with_parent(death_signal),  # two system calls, nothing that takes a lock
         )
-    return Process(popen, name, log)
+    return Process(popen, name, log, log_start)
 
 
-def tail(log: Path, lines: int = 15) -> str:
-    """The last lines of a file, or an empty text where there is none."""
+def tail(log: Path, lines: int = 15, *, since: int = 0) -> str:
+    """The last lines of a file from byte ``since`` on, or an empty text where there is no file."""
     try:
         with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - 20_000))
+            file.seek(max(since, log.stat().st_size - 20_000))
             text = file.read().decode(errors="replace")
     except FileNotFoundError:
         return ""

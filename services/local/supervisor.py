@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import structlog
+from aiohttp import web
 
 from services.local.console import application
 from services.local.process import ProcessFailed
@@ -17,7 +18,8 @@ from shared import logs
 
 log = structlog.get_logger()
 
-PREFERRED = Preferred(console=8000, tracker=8080, inbox=8025, smtp=1025)
+PREFERRED = Preferred(tracker=8080, inbox=8025, smtp=1025)
+CONSOLE_PORT = 8000
 
 
 def supervise(home: Path, lock: int) -> int:
@@ -46,15 +48,24 @@ async def _supervise(home: Path, lock: int) -> None:
         try:
             if not await _started_before(stopping, system):
                 return
-            page = await serve(application(system), system.pages.console_port)
-            write_run_file(run_file, system.run_file())
-            log.info("system_ready", console=system.pages.console)
+            page, address = await _serve_console(system)
+            write_run_file(run_file, system.run_file(address))
+            log.info("system_ready", console=address)
             await stopping.wait()
             await page.cleanup()
         finally:
             run_file.unlink(missing_ok=True)
             await system.stop()
     log.info("system_stopped")
+
+
+async def _serve_console(system: System) -> tuple[web.AppRunner, str]:
+    app = application(system)
+    try:
+        page = await serve(app, CONSOLE_PORT)
+    except OSError:  # somebody else's
+        page = await serve(app, 0)
+    return page, f"http://127.0.0.1:{page.addresses[0][1]}"
 
 
 async def _started_before(stopping: asyncio.Event, system: System) -> bool:

@@ -16,10 +16,10 @@ from services.local.child import Child, Report, run_job
 from services.local.kept import KeptServer
 from services.local.keys import Keys, load_keys
 from services.local.nats import EmbeddedNats
-from services.local.plan import Pages, Servers
+from services.local.plan import Doors, Servers
 from services.local.ports import Ports
 from services.local.postgres import EmbeddedPostgres
-from services.local.process import ProcessFailed, tail
+from services.local.process import ProcessFailed
 from services.local.runfile import RunFile
 
 log = structlog.get_logger()
@@ -28,6 +28,7 @@ DATABASE = "beckon"
 _SETUP_S = 90.0
 _READY_S = 90.0
 _PROBE_S = 0.05
+_PORT_ATTEMPTS = 3
 # What takes work in stops first, what the others ask stops last. All of a stage stop at the same time.
 _STAGES = (("tracker",), ("state", "throttle", "mailer"), ("rule-evaluator", "inbox"))
 
@@ -35,7 +36,6 @@ _STAGES = (("tracker",), ("state", "throttle", "mailer"), ("rule-evaluator", "in
 class Preferred(Struct, frozen=True):
     """Ports to be had if they are free; 0: any."""
 
-    console: int = 0
     tracker: int = 0
     inbox: int = 0
     smtp: int = 0
@@ -60,7 +60,7 @@ class System:
     ) -> None:
         self.home = home
         self.logs = home / "log"
-        self.pages: Pages
+        self.doors: Doors
         self.servers: Servers
         self.keys: Keys
         self._environ = environ
@@ -75,10 +75,19 @@ class System:
     async def start(self) -> None:
         """Raises ``ProcessFailed`` with the last lines of what does not come up; stop it then, too."""
         self.keys = load_keys(self.home / "secrets.json")
-        await self._start_servers()
+        self.servers = Servers(await self._nats(), await self._database())
         await run_job(plan.setup_job(self.keys, self.servers), self.logs, self._inherit, _SETUP_S)
-        self._start_programs()
-        await self._until_ready()
+        for _ in range(_PORT_ATTEMPTS):
+            try:
+                await self._start_programs()
+            except ProcessFailed as error:
+                # Somebody took a port between our look and the program's: look again.
+                if "address already in use" not in str(error).casefold():
+                    raise
+                await self._stop_programs()
+            else:
+                return
+        raise ProcessFailed("the programs' ports were taken by others again and again")
 
     def child(self, name: str) -> Child:
         return self._children[name]
@@ -87,15 +96,16 @@ class System:
         kept = [server.report() for server in self._kept.values()]
         return kept + [child.report() for child in self._children.values()]
 
-    def run_file(self) -> RunFile:
+    def run_file(self, console: str) -> RunFile:
+        """``console`` is the start page's address, which is somebody else's to serve."""
         return RunFile(
-            tracker=self.pages.tracker,
-            console=self.pages.console,
-            inbox=self.pages.inbox,
+            tracker=self.doors.tracker,
+            console=console,
+            inbox=self.doors.inbox,
             nats=self.servers.nats("setup"),
             nats_operator=self.servers.nats("operator"),
             database=self.servers.database(""),
-            smtp=self.servers.smtp,
+            smtp=self.doors.smtp,
             write_key=self.keys.write_key,
             secret_key=self.keys.secret_key,
             pid=os.getpid(),
@@ -103,26 +113,16 @@ class System:
 
     async def stop(self) -> None:
         """Let the services finish what they have in hand, stage by stage, then end the servers."""
-        for stage in _STAGES:
-            children = [self._children[name] for name in stage if name in self._children]
-            await asyncio.gather(*(child.stop(plan.SHUTDOWN_S + 2) for child in children))
+        await self._stop_programs()
+        for server in self._kept.values():
+            await server.stop()
         for keeping in self._keeping:
             keeping.cancel()
-        await asyncio.gather(*(kept.stop() for kept in self._kept.values()))
 
-    async def _start_servers(self) -> None:
-        smtp = self._environ.get("SMTP_URL", "")
-        self.pages = Pages(
-            console_port=self._ports.take(self._preferred.console),
-            tracker_port=self._ports.take(self._preferred.tracker),
-            inbox_port=0 if smtp else self._ports.take(self._preferred.inbox),
-            smtp_port=0 if smtp else self._ports.take(self._preferred.smtp),
-        )
-        self.servers = Servers(
-            nats=await self._nats(),
-            database=await self._database(),
-            smtp=smtp or f"smtp://127.0.0.1:{self.pages.smtp_port}",
-        )
+    async def _stop_programs(self) -> None:
+        for stage in _STAGES:
+            children = [self._children.pop(name) for name in stage if name in self._children]
+            await asyncio.gather(*(child.stop(plan.SHUTDOWN_S + 2) for child in children))
 
     async def _nats(self) -> Callable[[str], str]:
         if given := self._environ.get("NATS_URL"):
@@ -146,13 +146,22 @@ class System:
             admin = server.url(database=DATABASE)
         return lambda role: plan.database_url(admin, role, self.keys.database[role]) if role else admin
 
-    def _start_programs(self) -> None:
-        programs = plan.services(self.keys, self.servers, self.pages, self._environ, self._ports.take)
-        if self.pages.inbox:
-            programs.append(plan.inbox(self.home / "mails", self.pages))
+    async def _start_programs(self) -> None:
+        self.doors = self._choose_doors()
+        programs = plan.services(self.keys, self.servers, self.doors, self._environ, self._ports.take)
+        if self.doors.inbox:
+            programs.append(plan.inbox(self.home / "mails", self.doors))
         for program in programs:
             child = self._children[program.name] = Child(program, self.logs, self._inherit)
             self._keeping.append(self._tasks.create_task(child.run(), name=f"keep {program.name}"))
+        await self._until_ready()
+
+    def _choose_doors(self) -> Doors:
+        tracker_port = self._ports.take(self._preferred.tracker)
+        if smtp := self._environ.get("SMTP_URL"):
+            return Doors(tracker_port, 0, smtp)
+        smtp_port = self._ports.take(self._preferred.smtp)
+        return Doors(tracker_port, self._ports.take(self._preferred.inbox), f"smtp://127.0.0.1:{smtp_port}")
 
     def _keep(self, kept: KeptServer) -> None:
         self._kept[kept.name] = kept
@@ -169,7 +178,7 @@ class System:
                     raise ProcessFailed(hopeless)
                 if loop.time() > deadline:
                     late = waiting[0]
-                    raise ProcessFailed(f"{late.program.name} was not ready within {_READY_S:g} s\n{tail(late.log)}")
+                    raise ProcessFailed(f"{late.program.name} was not ready within {_READY_S:g} s\n{late.tail()}")
                 await asyncio.sleep(_PROBE_S)
 
 

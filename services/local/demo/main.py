@@ -48,7 +48,7 @@ async def _demo(home: Path, out: Console) -> bool:
         system = System(home, {}, tasks)
         try:
             await system.start()
-            out.print(f"  ready after {time.monotonic() - began:.1f} s, inbox at {system.pages.inbox}\n")
+            out.print(f"  ready after {time.monotonic() - began:.1f} s, inbox at {system.doors.inbox}\n")
             expectations = await _play(system, out)
         finally:
             await system.stop()
@@ -60,7 +60,7 @@ async def _demo(home: Path, out: Console) -> bool:
 
 
 async def _play(system: System, out: Console) -> list[Expectation]:
-    run, show = system.run_file(), Show(out)
+    run, show = system.run_file(""), Show(out)
     database = await asyncpg.connect(run.database)
     try:
         async with aiohttp.ClientSession() as http:

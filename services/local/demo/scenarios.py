@@ -150,9 +150,9 @@ CROWD = tuple(
     Shopper(
         f"Guest{number}",
         "",
-        ((cart(product, LEAD + SECOND + number * SECOND // 20),),),
+        ((cart(product, LEAD + SECOND + number * SECOND // 10),),),
         (reminder(product),),
     )
-    for number, product in enumerate([MUG, BACKPACK, LAMP] * 20)
+    for number, product in enumerate([MUG, BACKPACK, LAMP] * 16)
 )
-"""Carts that come due within three seconds, after the others, for figures that mean something."""
+"""Carts that come due within five seconds, after the others, for figures that mean something."""
