@@ -23,6 +23,8 @@ log = structlog.get_logger()
 
 VERSION = "0.1.0"
 
+_AWAY = "503"
+
 Handler = Callable[[Any], Awaitable[Struct]]
 
 
@@ -53,12 +55,18 @@ async def serve_endpoints(runtime: Runtime, bus: Bus, service: str, endpoints: l
 
 
 async def serve_subject(bus: Bus, endpoint: Endpoint) -> Subscription:
-    """Serve one more subject, that comes and goes (a partition's). Requests are answered side by side."""
+    """Serve one more subject, that comes and goes (a partition's). Requests are answered side by side.
+
+    No queue group: who asks is heard by every process that serves the subject, and takes the first answer. So a process
+    that is paused, and not yet known to be, does not swallow every other request. One that cannot answer stays silent.
+    """
     respond = _responder(bus, endpoint)
     running: set[asyncio.Task[None]] = set()
 
     async def answer(msg: Msg) -> None:
         result = await respond(msg.data)
+        if result.code == _AWAY:
+            return
         headers = {ERROR_HEADER: result.refusal, ERROR_CODE_HEADER: result.code} if result.refusal else None
         try:
             await bus.nc.publish(msg.reply, result.data, headers=headers)
@@ -70,7 +78,7 @@ async def serve_subject(bus: Bus, endpoint: Endpoint) -> Subscription:
         running.add(task)
         task.add_done_callback(running.discard)
 
-    return await bus.nc.subscribe(endpoint.subject, queue=bus.name, cb=handle)
+    return await bus.nc.subscribe(endpoint.subject, cb=handle)
 
 
 class _Answer(NamedTuple):
@@ -98,7 +106,7 @@ def _responder(bus: Bus, endpoint: Endpoint) -> Callable[[bytes], Awaitable[_Ans
         except (Unavailable, *db.AWAY) as error:
             served["away"].inc()
             log.warning("request_cannot_be_served", subject=endpoint.subject, **describe(error))
-            return _Answer(code="503", refusal=_line(f"{endpoint.subject}: {error or type(error).__name__}"))
+            return _Answer(code=_AWAY, refusal=_line(f"{endpoint.subject}: {error or type(error).__name__}"))
         except Exception as error:  # a bug: the asker is told, and the service lives on
             served["failed"].inc()
             log.exception("request_failed", subject=endpoint.subject)

@@ -151,8 +151,8 @@ async def test_an_answer_a_refusal_and_a_failure_come_back_as_what_they_are(stac
         await mailer.request("people.get.3", GetPerson("refused"), PersonFound)
     with pytest.raises(RequestRefused, match="ZeroDivisionError"):
         await mailer.request("people.get.3", GetPerson("broken"), PersonFound)
-    with pytest.raises(NoResponders, match="moving"):
-        await mailer.request("people.get.3", GetPerson("away"), PersonFound)
+    with pytest.raises(RequestTimeout):  # it stays silent: another process may be the one that can
+        await mailer.request("people.get.3", GetPerson("away"), PersonFound, timeout_s=0.2)
     with pytest.raises(NoResponders):
         await mailer.request("people.get.4", GetPerson("ada"), PersonFound)
 

@@ -84,7 +84,7 @@ async def test_a_signal_ends_it_cleanly_and_readiness_goes_first(stack: Stack) -
     state = await stack.start("state")
     state.process.send(signal.SIGTERM)
     assert await state.process.wait() == 0
-    events = [json.loads(line)["event"] for line in state.process.log.read_text().splitlines() if line.startswith("{")]
+    events = [json.loads(line)["event"] for line in state.log.read_text().splitlines() if line.startswith("{")]
     assert "service_stopping" in events
     assert events[-1] == "service_stopped"
 

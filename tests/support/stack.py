@@ -57,9 +57,10 @@ async def until(condition: Callable[[], Awaitable[T]], *, within_s: float = 10.0
 class Service:
     """A running service process."""
 
-    def __init__(self, name: str, process: Process, health_port: int) -> None:
+    def __init__(self, name: str, process: Process, log: Path, health_port: int) -> None:
         self.name = name
         self.process = process
+        self.log = log
         self.health_port = health_port
 
     def ready(self) -> bool:
@@ -85,7 +86,7 @@ class Service:
     def logged(self, event: str) -> list[dict[str, Any]]:
         """Its log lines of that event."""
         lines = []
-        for line in self.process.log.read_text(encoding="utf-8").splitlines():
+        for line in self.log.read_text(encoding="utf-8").splitlines():
             if line.startswith("{") and f'"{event}"' in line:
                 parsed = json.loads(line)
                 if parsed.get("event") == event:
@@ -143,14 +144,15 @@ class Stack:
             name: value for name, value in os.environ.items() if name.startswith(("PATH", "HOME", "COV", "VIRTUAL"))
         }
         number = len(self.services)
+        log = self.folder / f"{service}-{number}.log"
         process = spawn(
             f"{service}-{number}",
             [sys.executable, "-m", f"services.{service}"],
-            log=self.folder / f"{service}-{number}.log",
+            log=log,
             env={**kept, **self.environment(service), "HEALTH_PORT": str(port), **environment},
             cwd=ROOT,
         )
-        started = Service(service, process, port)
+        started = Service(service, process, log, port)
         self.services.append(started)
         if wait:
             await self._ready(started)
