@@ -136,6 +136,16 @@ async def test_nobody_hears_what_is_meant_for_another(buses: dict[str, Bus]) -> 
     assert heard == []
 
 
+async def test_the_operator_reads_dead_letters_and_no_other_messages(buses: dict[str, Bus]) -> None:
+    await buses["mailer"].publish(Outgoing("dead.mailer", b"put aside", "d"))
+    await buses["tracker"].publish(Outgoing("events.3.site", b"private", "e"))
+    js = buses["operator"].nc.jetstream(timeout=DENIED_S)
+    assert (await js.stream_info(subjects.DEAD)).state.messages == 1
+    assert (await js.get_msg(subjects.DEAD, 1)).data == b"put aside"
+    with pytest.raises(TimeoutError):
+        await js.get_msg(subjects.EVENTS, 1)
+
+
 async def test_state_reads_in_order_and_the_throttle_acknowledges(stack: Stack, buses: dict[str, Bus]) -> None:
     await buses["tracker"].publish(Outgoing("events.3.site", b"one", "1"))
     await buses["mailer"].publish(Outgoing("events.3.outcome", b"two", "2"))

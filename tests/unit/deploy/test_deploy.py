@@ -55,6 +55,13 @@ def test_compose_starts_each_service_without_an_env_file(service: str) -> None:
     assert COMPOSE[service]["command"] == ["python", "-m", f"services.{service.replace('-', '_')}"]
 
 
+def test_compose_offers_the_command_line() -> None:
+    environment = compose_environment("cli", {})
+    assert load(importlib.import_module("services.cli.connection").Settings, environment)
+    assert set(environment) == {"NATS_URL"}
+    assert COMPOSE["cli"]["profiles"] == ["tools"]
+
+
 def test_compose_gives_each_service_the_password_that_its_server_knows() -> None:
     names = re.findall(r"\$(NATS_\w+_PASSWORD)", (ROOT / "k8s/base/nats-users.conf").read_text())
     assert set(names) == set(COMPOSE["nats"]["environment"])
