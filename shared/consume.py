@@ -58,6 +58,7 @@ class Consumer(Generic[M]):
         self._idle = asyncio.Event()
         self._idle.set()
         self._ack_wait_s = 30.0
+        self._max_pending = 1000
         self._pull: Pull | None = None
         self._lost = asyncio.Event()
 
@@ -74,11 +75,14 @@ class Consumer(Generic[M]):
         handler: Callable[[M], Awaitable[None]],
         concurrency: int = 16,
         ack_wait_s: float = 30.0,
+        max_pending: int = 1000,
     ) -> "Consumer[M]":
         """Make the consumer if need be and begin. It stops fetching first of all when the process shuts down, and what
-        is in hand is finished within the budget."""
+        is in hand is finished within the budget. ``max_pending``: so many messages may be unacknowledged; those that
+        come again later count, and hold up all others when there are too many of them."""
         consumer = cls(bus, stream, durable, type, handler)
         consumer._ack_wait_s = ack_wait_s
+        consumer._max_pending = max_pending
         await consumer._declare(subject, concurrency)
         consumer._pull = Pull(bus, stream, durable, 2 * concurrency, consumer._queue.put_nowait, consumer._on_lost)
         await consumer._pull.start()
@@ -106,7 +110,7 @@ class Consumer(Generic[M]):
             ack_policy=AckPolicy.EXPLICIT,
             ack_wait=self._ack_wait_s,
             max_deliver=-1,
-            max_ack_pending=max(1000, 8 * concurrency),
+            max_ack_pending=max(self._max_pending, 8 * concurrency),
         )
         await self._bus.nc.jetstream(timeout=5).add_consumer(self._stream, config)
 

@@ -22,6 +22,9 @@ from shared.runtime import Runtime
 
 log = structlog.get_logger()
 
+MAX_PENDING = 100_000
+"""Mails that a server has put off wait for their next try; they must not keep the others from theirs."""
+
 
 async def serve(runtime: Runtime, settings: Settings) -> None:
     templates = _templates(settings)
@@ -53,6 +56,7 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
         handler=sends.on_send,
         concurrency=settings.concurrency,
         ack_wait_s=settings.ack_wait_s,
+        max_pending=MAX_PENDING,
     )
 
 
