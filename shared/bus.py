@@ -53,6 +53,22 @@ class _PubAck(Struct):
 _decode_ack = msgspec.json.Decoder(_PubAck).decode
 
 
+class _Round:
+    """Acknowledgements of messages published together: one future for all of them costs less than one each."""
+
+    def __init__(self, count: int) -> None:
+        self._left = count
+        self.acks: dict[int, _PubAck] = {}
+        self.complete: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def receive(self, index: int, ack: _PubAck) -> None:
+        if index not in self.acks:
+            self.acks[index] = ack
+            self._left -= 1
+            if not self._left and not self.complete.done():
+                self.complete.set_result(None)
+
+
 class Bus:
     """A connection of one service, under its own NATS user.
 
@@ -66,7 +82,7 @@ class Bus:
         self.partitions = partitions
         self._inbox = f"_INBOX.{user}.ack{nc._nuid.next().decode()}"
         self._tokens = itertools.count(1)
-        self._waiting: dict[str, asyncio.Future[_PubAck]] = {}
+        self._waiting: dict[str, tuple[_Round, int]] = {}
         self._reconnected: list[Callable[[], None]] = []
         self._closing = False
         self._closed = asyncio.Event()
@@ -111,7 +127,9 @@ class Bus:
             closed_cb=on_close,
             reconnected_cb=on_reconnect,
         )
-        nc.options["max_reconnect_attempts"] = -1  # from now on for ever; set before, the first connect would never return
+        nc.options[
+            "max_reconnect_attempts"
+        ] = -1  # from now on for ever; set before, the first connect would never return
         bus = cls(nc, name, user, partitions)
         holder.append(bus)
         await nc.subscribe(f"{bus._inbox}.*", cb=bus._on_ack)
@@ -194,23 +212,23 @@ class Bus:
             if not self.connected:
                 await asyncio.sleep(min(0.05, round_s))
                 continue
-            tried = {index: self._expect_ack() for index in reasons}
+            round_ = _Round(len(reasons))
+            tokens = {index: self._expect_ack(round_, index) for index in reasons}
             try:
-                for index, (token, _) in tried.items():
+                for index, token in tokens.items():
                     message = messages[index]
                     stamped = {**(headers or {}), "Nats-Msg-Id": message.msg_id}
                     await self.nc.publish(message.subject, message.payload, f"{self._inbox}.{token}", stamped)
-                await asyncio.wait([future for _, future in tried.values()], timeout=round_s)
+                await asyncio.wait([round_.complete], timeout=round_s)
             except nats.errors.Error as error:
                 reasons = dict.fromkeys(reasons, str(error) or type(error).__name__)
             failed = False
-            for index, (token, future) in tried.items():
+            for index, token in tokens.items():
                 del self._waiting[token]
-                if not future.done():
-                    future.cancel()
+                if (ack := round_.acks.get(index)) is None:
                     reasons[index] = "no acknowledgement in time"
-                elif refusal := future.result().error:
-                    reasons[index], failed = refusal.description, True
+                elif ack.error:
+                    reasons[index], failed = ack.error.description, True
                 else:
                     del reasons[index]
             if failed:  # the server answered, and said no: wait a little before asking again
@@ -221,7 +239,8 @@ class Bus:
         """All or nothing (NATS ADR-50). False if it was refused, as for a repeated id, or not acknowledged."""
         if not self.connected:
             return False
-        token, future = self._expect_ack()
+        round_ = _Round(1)
+        token = self._expect_ack(round_, 0)
         batch = self.nc._nuid.next().decode()
         try:
             for number, message in enumerate(messages, 1):
@@ -233,29 +252,28 @@ class Bus:
                     message.subject, message.payload, f"{self._inbox}.{token}" if last else "", headers
                 )
             async with asyncio.timeout(min(REPEAT_S, timeout_s)):
-                ack = await future
+                await round_.complete
         except (TimeoutError, nats.errors.Error):
             return False
         finally:
-            self._waiting.pop(token, None)
+            del self._waiting[token]
+        ack = round_.acks[0]
         if ack.error and ack.error.err_code != _DUPLICATE_IN_BATCH:
             log.warning("atomic_publish_refused", error=ack.error.description, messages=len(messages))
         return ack.error is None
 
-    def _expect_ack(self) -> tuple[str, asyncio.Future[_PubAck]]:
+    def _expect_ack(self, round_: "_Round", index: int) -> str:
         token = str(next(self._tokens))
-        future: asyncio.Future[_PubAck] = asyncio.get_running_loop().create_future()
-        self._waiting[token] = future
-        return token, future
+        self._waiting[token] = round_, index
+        return token
 
     async def _on_ack(self, msg: Msg) -> None:
-        future = self._waiting.get(msg.subject.rpartition(".")[2])
-        if future is None or future.done():
+        expected = self._waiting.get(msg.subject.rpartition(".")[2])
+        if expected is None:
             return
-        if not msg.data:
-            future.set_result(_PubAck(_ApiError(503, "JetStream does not answer for this subject")))
-            return
-        future.set_result(_decode_ack(msg.data))
+        round_, index = expected
+        silent = _PubAck(_ApiError(503, "JetStream does not answer for this subject"))
+        round_.receive(index, _decode_ack(msg.data) if msg.data else silent)
 
     def _resume(self) -> None:
         for resume in self._reconnected:

@@ -29,6 +29,9 @@ from shared.messages import Person, Step, Verdict
 log = structlog.get_logger()
 
 BATCH_STEPS = 1000
+LINGER_S = 0.004
+"""While messages keep coming, how long to wait for more: a commit costs much more than a message in it."""
+LINGER_BELOW = 100
 HORIZON = 5 * MINUTE
 """How far ahead timers are kept in memory."""
 RETRY_FAILED = MINUTE
@@ -65,6 +68,7 @@ class Group:
         self._actors: OrderedDict[str, Loaded] = OrderedDict()
         self._loaded_until: Instant = 0
         self._limit = BATCH_STEPS
+        self._busy_until = 0.0
         self._stopping = False
         self._work = asyncio.Event()
         self._turn = asyncio.Lock()
@@ -193,6 +197,7 @@ class Group:
             await self._isolate(turn, error)
         else:
             self._limit = min(self._limit * 2, BATCH_STEPS)
+            self._busy_until = asyncio.get_running_loop().time() + 4 * LINGER_S
 
     async def _isolate(self, turn: Turn, error: asyncpg.PostgresError) -> None:
         """Something in this turn can never be committed. Take one step a turn until it stands alone, then put it aside."""
@@ -208,8 +213,10 @@ class Group:
         await self._commit(Commit(self._positions(turn)), {}, turn)
 
     async def _something_to_do(self) -> None:
-        """Until messages are there or a timer is due."""
-        while not any(len(partition.reader) for partition in self._partitions.values()):
+        """Until messages are there or a timer is due. When it is quiet a message is taken at once; when the last turn
+        has only just ended, a little later, with those that follow it."""
+        loop = asyncio.get_running_loop()
+        while not self._waiting_messages():
             self._work.clear()
             wait_s = self._until_due()
             if wait_s <= 0:
@@ -219,6 +226,11 @@ class Group:
                     await self._work.wait()
             except TimeoutError:
                 return
+        if loop.time() < self._busy_until and self._waiting_messages() < LINGER_BELOW:
+            await asyncio.sleep(max(0.0, min(LINGER_S, self._until_due())))
+
+    def _waiting_messages(self) -> int:
+        return sum(len(partition.reader) for partition in self._partitions.values())
 
     def _until_due(self) -> float:
         """Seconds until a timer is due; at most one, so that nothing depends on a wake-up call that was missed."""

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import platform
 import tempfile
 from dataclasses import asdict
@@ -15,6 +16,7 @@ from tests.bench import floors
 from tests.bench.path import PROBE_S, Run, WholePath
 from tests.support.stack import ROOT
 
+_LABELS = {"floors": "floor: {}", "whole_path": "{}", "processor_us_per_event": "processor time per event, us: {}"}
 RATES = (2000, 2500, 3000, 3500, 4000, 5000)
 
 
@@ -60,6 +62,7 @@ async def measure(seconds: float, rates: tuple[int, ...]) -> dict[str, object]:
             "due_to_accepted_p50_ms": _percentile(mails, 0.5),
             "due_to_accepted_p99_ms": _percentile(mails, 0.99),
         },
+        "processor_us_per_event": {name: round(used) for name, used in sustained.cpu_us.items()},
     }
 
 
@@ -73,8 +76,6 @@ def _percentile(ordered: list[float], share: float) -> float:
 
 
 def _cpus() -> int:
-    import os
-
     return len(os.sched_getaffinity(0))
 
 
@@ -82,12 +83,12 @@ def show(result: dict[str, object]) -> None:
     table = Table(title="Beckon, whole path, beside what its parts do alone on this machine in the same run")
     table.add_column("figure")
     table.add_column("value", justify="right")
-    for section in ("floors", "whole_path"):
+    for section in ("floors", "whole_path", "processor_us_per_event"):
         figures = result[section]
         assert isinstance(figures, dict)
         for name, value in figures.items():
             if not isinstance(value, list):
-                table.add_row(("floor: " if section == "floors" else "") + name.replace("_", " "), f"{value:,}")
+                table.add_row(_LABELS[section].format(name.replace("_", " ")), f"{value:,}")
         table.add_section()
     Console().print(table)
 

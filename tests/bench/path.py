@@ -9,6 +9,7 @@ from pathlib import Path
 from services.local.nats import EmbeddedNats
 from services.local.postgres import EmbeddedPostgres
 from services.setup import database as setup
+from tests.bench.cpu import cpu_s
 from tests.support.load import send
 from tests.support.sink import Sink
 from tests.support.stack import DATABASE_PASSWORDS, NATS_PASSWORDS, USERS_CONF, Stack
@@ -27,6 +28,8 @@ class Run:
     latencies_s: list[float] = field(default_factory=list)
     lags: list[int] = field(default_factory=list)
     """Events accepted but not yet committed, each half second."""
+    cpu_us: dict[str, float] = field(default_factory=dict)
+    """Microseconds of processor time per event, by process."""
 
     @property
     def achieved(self) -> float:
@@ -73,6 +76,7 @@ class WholePath:
         self._seed += 1
         shoppers = Shoppers(seed=self._seed, carts=0.01, people=20_000)
         run = Run(rate, seconds)
+        before = self._cpu_s()
         end = time.perf_counter() + seconds
         watching = asyncio.create_task(self._watch(run))
         sent = await send(
@@ -87,7 +91,14 @@ class WholePath:
         watching.cancel()
         self._sent += run.accepted
         await self._drained()
+        after = self._cpu_s()
+        run.cpu_us = {name: 1e6 * (after[name] - before[name]) / max(1, run.accepted) for name in after}
         return run
+
+    def _cpu_s(self) -> dict[str, float]:
+        pids = {name: service.process.pid for name, service in self._system.running.items()}
+        used = cpu_s(pids | {"nats": self._nats.pid, "postgresql": self._postgres.pid})
+        return used | {"load_generator_and_smtp_sink": time.process_time()}
 
     async def _watch(self, run: Run) -> None:
         while True:
