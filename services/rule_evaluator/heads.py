@@ -13,7 +13,7 @@ from services.rule_evaluator.values import COMPARISONS, Clause, ValueTest
 from services.rule_evaluator.view import Selector, Where
 from shared.clock import SECOND
 
-DEEPEST = 50
+DEEPEST = 100
 """Levels of nesting: enough for every purpose, and far from what the interpreter can recurse into."""
 
 ACTIVITY = "activity"

@@ -104,7 +104,7 @@ class Place:
 
 
 def suggestion(word: str, known: Collection[str]) -> str:
-    close = difflib.get_close_matches(word.lower(), known, n=1)
+    close = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.7)
     return f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
 
 

@@ -1,0 +1,64 @@
+"""Histories told step by step, and what fires on the way."""
+
+from typing import Any
+
+import msgspec
+
+from services.rule_evaluator.advance import advance
+from services.rule_evaluator.document import parse_document
+from services.rule_evaluator.rules import LiveRule
+from shared import profile
+from shared.clock import Instant
+from shared.messages import Case, Fire, HistoryEvent, Person, RuleState, Step, Verdict
+
+
+def rule(when: Any, *, version: int = 1, live_since: Instant = 0, **document: Any) -> LiveRule:
+    """A live rule with this condition. Version 1 is live since the beginning of time."""
+    whole = {"id": "rule", "status": "live", "when": when, "action": {"email": {"template": "t"}}, **document}
+    reading = parse_document(msgspec.json.encode(whole).decode())
+    assert reading.rule is not None, reading.errors
+    return LiveRule(reading.rule, version, version, live_since)
+
+
+class Shopper:
+    """A person, and what is remembered of them between two steps."""
+
+    def __init__(self, *rules: LiveRule) -> None:
+        self.rules = list(rules)
+        self.person = Person("ada")
+        self.states: dict[str, RuleState] = {}
+        self.fires: list[Fire] = []
+        self.wake: Instant | None = None
+
+    @property
+    def fired(self) -> list[Instant]:
+        return [fire.at for fire in self.fires]
+
+    def does(self, name: str, at: Instant, *, dated: Instant | None = None, **properties: Any) -> None:
+        """An event arrives ``at`` an instant, ``dated`` otherwise maybe."""
+        n = self.person.count + 1
+        event = HistoryEvent(n, f"e{n}", name, at if dated is None else dated, at, properties)
+        self.goes_through([Step(at, event)])
+
+    def waits(self, until: Instant) -> None:
+        self.goes_through([Step(until)])
+
+    def is_missed(self, name: str, at: Instant) -> None:
+        """An event arrives, and whoever evaluates does not know the rules yet."""
+        rules, self.rules = self.rules, []
+        self.does(name, at)
+        self.rules = rules
+
+    def goes_through(self, steps: list[Step]) -> Verdict:
+        verdict = advance(self.rules, Case(self.person, self.states, steps))
+        events = [step.event for step in steps if step.event is not None]
+        history = sorted([*self.person.history, *events], key=lambda event: (event.timestamp, event.n))
+        attributes = self.person.profile
+        for event in events:
+            if event.name == "identify":
+                attributes = profile.merge(attributes, event.properties)
+        self.person = Person("ada", attributes, history, self.person.count + len(events))
+        self.states = verdict.rules
+        self.fires += verdict.fires
+        self.wake = verdict.wake
+        return verdict

@@ -1,0 +1,343 @@
+"""Histories, and what fires on the way."""
+
+import pytest
+from msgspec import structs
+
+from services.rule_evaluator.advance import advance
+from services.rule_evaluator.document import FOREVER
+from shared.clock import DAY, HOUR, MINUTE, SECOND
+from shared.messages import Case, HistoryEvent, Person, RuleState, Step
+from tests.unit.rule_evaluator.shopper import Shopper, rule
+
+CART = {
+    "all": [
+        {"event": "added_to_cart", "within": "24h"},
+        {"not": {"event": "purchased", "since": "added_to_cart"}},
+        {"elapsed": "30m", "since": "added_to_cart"},
+    ]
+}
+HALF = 30 * MINUTE
+
+
+# --- The rules everybody knows ----------------------------------------------------------------------------------------
+
+
+def test_a_cart_left_behind() -> None:
+    ada = Shopper(rule(CART, expires="2h"))
+    ada.does("added_to_cart", at=HOUR)
+    assert (ada.fired, ada.wake) == ([], HOUR + HALF)
+    ada.waits(HOUR + HALF - 1)
+    assert ada.fired == []
+    ada.waits(HOUR + HALF)
+    (fire,) = ada.fires
+    assert (fire.at, fire.because, fire.timer, fire.expires) == (HOUR + HALF, [1], True, 3 * HOUR + HALF)
+    assert ada.wake == 25 * HOUR, "the cart drops out of the window then"
+    ada.waits(25 * HOUR)
+    assert (len(ada.fires), ada.wake) == (1, None)
+
+
+def test_a_cart_that_was_bought() -> None:
+    ada = Shopper(rule(CART))
+    ada.does("added_to_cart", at=0)
+    ada.does("purchased", at=29 * MINUTE)
+    assert ada.wake is None
+    ada.waits(DAY)
+    assert ada.fired == []
+
+
+def test_bought_in_the_very_instant_comes_too_late() -> None:
+    ada = Shopper(rule(CART))
+    ada.does("added_to_cart", at=0)
+    ada.does("purchased", at=HALF)
+    assert ada.fired == [HALF]
+
+
+def test_each_touch_of_the_cart_starts_the_wait_anew() -> None:
+    ada = Shopper(rule(CART))
+    ada.does("added_to_cart", at=0)
+    ada.does("added_to_cart", at=20 * MINUTE)
+    ada.waits(HALF)
+    assert ada.fired == []
+    ada.waits(HOUR)
+    assert ada.fired == [50 * MINUTE], "at its own instant, however late the look"
+
+
+def test_an_event_that_comes_late_counts_from_when_it_happened() -> None:
+    ada = Shopper(rule(CART))
+    ada.does("added_to_cart", at=HOUR, dated=HALF + 3 * SECOND)
+    assert (ada.fired, ada.wake) == ([], HOUR + 3 * SECOND)
+    bob = Shopper(rule(CART))
+    bob.does("added_to_cart", at=HOUR, dated=10 * MINUTE)
+    (fire,) = bob.fires
+    assert (fire.at, fire.timer) == (HOUR, False), "not before it was known"
+
+
+def test_a_late_purchase_stops_what_has_not_fired_yet() -> None:
+    ada = Shopper(rule(CART))
+    ada.does("added_to_cart", at=0)
+    ada.does("purchased", at=25 * MINUTE, dated=10 * MINUTE)
+    ada.waits(DAY)
+    assert ada.fired == []
+
+
+def test_a_purchase_dated_before_the_cart_stops_nothing() -> None:
+    ada = Shopper(rule(CART))
+    ada.does("added_to_cart", at=10 * MINUTE)
+    ada.does("purchased", at=20 * MINUTE, dated=5 * MINUTE)
+    ada.waits(DAY)
+    assert ada.fired == [40 * MINUTE]
+
+
+def test_an_event_dated_ahead_counts_when_its_time_comes() -> None:
+    ada = Shopper(rule({"event": "a"}))
+    ada.does("a", at=0, dated=4 * MINUTE)
+    assert (ada.fired, ada.wake) == ([], 4 * MINUTE)
+    ada.waits(HOUR)
+    assert ada.fired == [4 * MINUTE]
+
+
+def test_the_third_look_at_an_expensive_product() -> None:
+    interest = rule(
+        {"event": "viewed", "where": {"price": {"gte": 500}}, "same": "id", "count": {"gte": 3}, "within": "24h"}
+    )
+    ada = Shopper(interest)
+    ada.does("viewed", at=0, id="p1", price=900)
+    ada.does("viewed", at=1, id="p2", price=900)
+    ada.does("viewed", at=2, id="p1", price=900)
+    ada.does("viewed", at=3, id="p1", price=20)
+    ada.does("viewed", at=DAY - 1, id="p1", price=900)
+    assert [(fire.at, fire.because, fire.timer) for fire in ada.fires] == [(DAY - 1, [1, 3, 5], False)]
+
+
+def test_nothing_heard_for_two_weeks() -> None:
+    ada = Shopper(rule({"elapsed": "14d", "since": "activity"}))
+    ada.does("page_viewed", at=0)
+    ada.does("email_sent", at=DAY)
+    ada.does("email_opened", at=2 * DAY)
+    ada.does("identify", at=3 * DAY, first_name="Ada")
+    ada.waits(100 * DAY)
+    assert ada.fired == [16 * DAY]
+
+
+# --- Edges, and how often ---------------------------------------------------------------------------------------------
+
+
+def test_a_rule_fires_when_it_turns_true_and_not_while_it_is() -> None:
+    ada = Shopper(rule({"event": "a", "within": "1h"}))
+    for minute in (1, 10, 20):
+        ada.does("a", at=minute * MINUTE)
+    ada.does("a", at=3 * HOUR)
+    assert ada.fired == [MINUTE, 3 * HOUR]
+
+
+@pytest.mark.parametrize(("apart", "times"), [(DAY - 1, 1), (DAY, 2)])
+def test_reentry_ends_exactly(apart: int, times: int) -> None:
+    ada = Shopper(rule({"event": "a", "within": "1s"}, reentry="24h"))
+    ada.does("a", at=HOUR)
+    ada.does("a", at=HOUR + apart)
+    assert len(ada.fires) == times
+
+
+def test_never_again() -> None:
+    ada = Shopper(rule({"event": "a", "within": "1s"}, reentry="never"))
+    for year in range(1, 4):
+        ada.does("a", at=year * 365 * DAY)
+    assert ada.fired == [365 * DAY]
+    assert 4 * 365 * DAY < FOREVER
+
+
+def test_a_firing_held_back_by_reentry_is_not_made_up_for() -> None:
+    ada = Shopper(rule({"event": "a", "within": "2h"}, reentry="24h"))
+    ada.does("a", at=HOUR)
+    ada.does("a", at=HOUR + 23 * HOUR)
+    ada.waits(HOUR + 30 * HOUR)
+    assert ada.fired == [HOUR]
+
+
+def test_a_firing_that_came_to_nothing_does_not_count() -> None:
+    ada = Shopper(rule({"event": "a", "within": "1s"}, reentry="24h"))
+    ada.does("a", at=HOUR)
+    ada.does("trigger_suppressed", at=2 * HOUR, trigger_id=ada.fires[0].trigger)
+    ada.does("a", at=3 * HOUR)
+    ada.does("trigger_suppressed", at=4 * HOUR, trigger_id="of another rule")
+    ada.does("a", at=5 * HOUR)
+    assert ada.fired == [HOUR, 3 * HOUR]
+
+
+@pytest.mark.parametrize("outcome", ["email_sent", "trigger_held_out", "email_uncertain", "email_bounced"])
+def test_a_firing_that_came_to_something_counts(outcome: str) -> None:
+    ada = Shopper(rule({"event": "a", "within": "1s"}, reentry="24h"))
+    ada.does("a", at=HOUR)
+    ada.does(outcome, at=2 * HOUR, trigger_id=ada.fires[0].trigger)
+    ada.does("a", at=3 * HOUR)
+    assert ada.fired == [HOUR]
+
+
+def test_only_firings_that_still_count_are_remembered() -> None:
+    ada = Shopper(rule({"event": "a", "within": "1s"}, reentry="1h"))
+    for hour in range(1, 20):
+        ada.does("a", at=hour * HOUR)
+    assert len(ada.fires) == 19
+    assert [at for _, at in ada.states["rule"].fired] == [19 * HOUR]
+
+
+def test_identify_is_taken_in_before_the_rule_looks() -> None:
+    ada = Shopper(rule({"profile": "country", "eq": "DE"}))
+    ada.does("identify", at=1, country="AT")
+    ada.does("identify", at=2, country="DE")
+    ada.does("identify", at=3, country=None)
+    ada.does("identify", at=4, country="DE")
+    assert ada.fired == [2, 4]
+
+
+def test_the_latest_twenty_reasons() -> None:
+    ada = Shopper(rule({"event": "a", "count": {"gte": 30}}))
+    for second in range(1, 31):
+        ada.does("a", at=second * SECOND)
+    assert ada.fires[0].because == list(range(11, 31))
+
+
+# --- Triggers' ids ----------------------------------------------------------------------------------------------------
+
+
+def test_a_replayed_step_gives_the_same_trigger_and_any_other_another() -> None:
+    watching = [rule({"event": "a", "within": "1h"}), rule({"elapsed": "2h", "since": "a"}, id="other")]
+    steps = [Step(at, HistoryEvent(n, f"e{n}", "a", at, at, {})) for n, at in enumerate((HOUR, 4 * HOUR, 9 * HOUR), 1)]
+    steps.append(Step(DAY))
+    first, again = (advance(watching, Case(Person("ada"), {}, steps)).fires for _ in range(2))
+    assert first == again
+    bob = advance(watching, Case(Person("bob"), {}, steps)).fires
+    next_version = [rule({"event": "a", "within": "1h"}, version=2)]
+    edited = advance(next_version, Case(Person("ada"), {}, steps)).fires
+    ids = [fire.trigger for fire in [*first, *bob, *edited]]
+    assert len(ids) == len(set(ids)) == 6 + 6 + 3
+    assert all(len(trigger) == 32 for trigger in ids)
+
+
+# --- Going live -------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_true_when_the_rule_went_live_does_not_fire() -> None:
+    ada = Shopper()
+    ada.does("a", at=HOUR)
+    ada.rules = [rule({"event": "a", "within": "24h"}, live_since=2 * HOUR)]
+    ada.does("b", at=3 * HOUR)
+    assert (ada.fired, ada.wake) == ([], 25 * HOUR)
+    ada.does("a", at=30 * HOUR)
+    assert ada.fired == [30 * HOUR], "but what turns true later does"
+
+
+def test_who_was_half_way_when_the_rule_went_live_is_not_forgotten() -> None:
+    ada = Shopper()
+    ada.does("added_to_cart", at=0)
+    ada.rules = [rule(CART, live_since=10 * MINUTE)]
+    ada.does("page_viewed", at=HOUR)
+    assert ada.fired == [HALF], "at the moment it became true"
+
+
+def test_an_event_of_the_very_instant_belongs_to_the_time_before() -> None:
+    ada = Shopper(rule({"event": "a"}, live_since=HOUR))
+    ada.does("a", at=HOUR)
+    assert (ada.states, ada.fired) == ({}, [])
+    ada.does("a", at=HOUR + 1)
+    assert ada.fired == []
+    assert ada.states["rule"].holds
+
+
+def test_until_time_has_passed_its_start_a_rule_remembers_nothing_but_wants_to_be_woken() -> None:
+    ada = Shopper(rule({"elapsed": "30m", "since": "a"}, live_since=HOUR))
+    ada.does("a", at=50 * MINUTE)
+    assert (ada.states, ada.wake) == ({}, 80 * MINUTE)
+    ada.waits(80 * MINUTE)
+    assert ada.fired == [80 * MINUTE]
+
+
+# --- Versions and replicas --------------------------------------------------------------------------------------------
+
+
+def test_a_new_version_starts_anew_but_remembers_what_fired() -> None:
+    ada = Shopper(rule({"event": "a", "within": "1s"}, reentry="24h"))
+    ada.does("a", at=HOUR)
+    ada.rules = [rule({"event": "b", "within": "1s"}, reentry="24h", version=2, live_since=2 * HOUR)]
+    ada.does("b", at=3 * HOUR)
+    ada.does("b", at=26 * HOUR)
+    assert ada.fired == [HOUR, 26 * HOUR]
+    assert ada.fires[1].version == 2
+
+
+def test_what_came_to_nothing_meanwhile_does_not_count_for_the_new_version() -> None:
+    ada = Shopper(rule({"event": "a", "within": "1s"}, reentry="24h"))
+    ada.does("a", at=HOUR)
+    trigger = ada.fires[0].trigger
+    ada.rules = []
+    ada.does("email_failed", at=2 * HOUR, trigger_id=trigger)
+    ada.rules = [rule({"event": "a", "within": "1s"}, reentry="24h", version=2, live_since=3 * HOUR)]
+    ada.does("a", at=4 * HOUR)
+    assert ada.fired == [HOUR, 4 * HOUR]
+
+
+def test_what_a_replica_did_not_know_is_made_up_for_in_order() -> None:
+    ada = Shopper(rule(CART))
+    ada.does("page_viewed", at=1)
+    ada.is_missed("added_to_cart", at=MINUTE)
+    ada.is_missed("added_to_cart", at=2 * HOUR)
+    ada.is_missed("purchased", at=2 * HOUR + MINUTE)
+    ada.waits(DAY)
+    assert ada.fired == [MINUTE + HALF]
+    assert ada.states["rule"].seen == 4
+
+
+def test_a_wake_before_the_first_missed_event_is_not_lost() -> None:
+    ada = Shopper(rule(CART))
+    ada.does("added_to_cart", at=0)
+    ada.is_missed("purchased", at=HOUR)
+    ada.waits(DAY)
+    assert ada.fired == [HALF]
+
+
+def test_what_this_replica_does_not_know_is_handed_on_untouched() -> None:
+    newer = RuleState(7, True, HOUR, 3, [("t", HOUR)], 2 * HOUR)
+    unknown = RuleState(1, False, HOUR, 3, [], 2 * HOUR)
+    event = HistoryEvent(4, "e4", "a", DAY, DAY, {})
+    case = Case(Person("ada", count=3), {"rule": newer, "unknown": unknown}, [Step(DAY, event)])
+    verdict = advance([rule({"event": "a"}, version=6)], case)
+    assert (verdict.rules, verdict.fires, verdict.wake) == ({"rule": newer, "unknown": unknown}, [], None)
+
+
+# --- Clocks -----------------------------------------------------------------------------------------------------------
+
+
+def test_time_never_goes_backwards() -> None:
+    ada = Shopper(rule({"event": "a", "within": "1h"}))
+    ada.waits(10 * HOUR)
+    ada.does("a", at=9 * HOUR)
+    assert ada.states["rule"].at == 10 * HOUR
+    assert ada.fired == [], "an hour ago is over"
+    ada.does("a", at=9 * HOUR + 1)
+    assert ada.fired == [10 * HOUR]
+
+
+def test_a_case_without_steps_changes_nothing_that_counts() -> None:
+    ada = Shopper(rule(CART))
+    ada.does("added_to_cart", at=0)
+    before, wake = ada.states, ada.wake
+    ada.goes_through([])
+    assert (ada.states, ada.wake) == (before, wake)
+
+
+def test_a_state_from_before_changes_were_remembered_finds_its_wake() -> None:
+    history = [HistoryEvent(1, "e1", "added_to_cart", 0, 0, {})]
+    case = Case(Person("ada", {}, history, 1), {"rule": RuleState(1, False, 0, 1)}, [Step(HOUR)])
+    assert [fire.at for fire in advance([rule(CART)], case).fires] == [HALF]
+
+
+def test_a_rule_that_cannot_say_when_it_changes_is_an_error_and_no_endless_loop() -> None:
+    class Stuck:
+        def evaluate(self, view: object, t: int) -> tuple[bool, int]:
+            return False, t
+
+    sane = rule(CART)
+    broken = sane._replace(rule=structs.replace(sane.rule, when=Stuck()))
+    case = Case(Person("ada"), {"rule": RuleState(1, False, 0, 0, [], 1)}, [Step(HOUR)])
+    with pytest.raises(RuntimeError, match="rule rule: a wake at 1, not after 1"):
+        advance([broken], case)
