@@ -581,6 +581,27 @@ async def test_it_starts_without_an_smtp_server_and_sends_wait(stack: Stack, peo
         smtp.stop()
 
 
+@pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
+async def test_it_logs_in_and_waits_while_the_server_refuses_it(stack: Stack, people: People) -> None:
+    smtp = SmtpServer(login=("me@example.test", "p:w")).start()
+    try:
+        wrong = await start(stack, smtp, wait=False, SMTP_URL=f"smtp://me:wrong@127.0.0.1:{smtp.port}")
+        trigger = allowed()
+        await publish(stack, trigger)
+
+        async def waits() -> bool:
+            return bool(wrong.logged("smtp_unreachable") and wrong.logged("message_retried_later"))
+
+        await until(waits)
+        assert "535" in wrong.logged("smtp_unreachable")[0]["error"]
+        await wrong.stop()
+        await start(stack, smtp, SMTP_URL=f"smtp://me%40example.test:p%3Aw@127.0.0.1:{smtp.port}")
+        await settled(stack)
+        assert smtp.accepted() == Counter([id_of(trigger)])
+    finally:
+        smtp.stop()
+
+
 async def test_while_nobody_knows_the_person_sends_wait(stack: Stack, people: People, smtp: SmtpServer) -> None:
     mailer = await start(stack, smtp)
     await people.go_away()

@@ -10,6 +10,7 @@ from email.message import EmailMessage
 from typing import Any
 
 from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
 
 from services.local.postgres import free_port
 
@@ -26,8 +27,10 @@ class SmtpServer:
     the plan is used up, everything is accepted. What was received is kept, whatever the answer.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, login: tuple[str, str] | None = None) -> None:
+        """With a ``login`` only who knows it may send."""
         self.port = free_port()
+        self._login = login
         self._plans: dict[str, deque[str]] = {stage: deque() for stage in ("MAIL", "RCPT", "DATA")}
         self._lock = threading.Lock()
         self._received: list[EmailMessage] = []
@@ -43,7 +46,10 @@ class SmtpServer:
         return f"smtp://127.0.0.1:{self.port}"
 
     def start(self) -> "SmtpServer":
-        self._controller = Controller(self, hostname="127.0.0.1", port=self.port, ready_timeout=10)
+        options: dict[str, Any] = {}
+        if self._login:
+            options = {"authenticator": self._authenticate, "auth_required": True, "auth_require_tls": False}
+        self._controller = Controller(self, hostname="127.0.0.1", port=self.port, ready_timeout=10, **options)
         self._controller.start()
         return self
 
@@ -117,6 +123,11 @@ class SmtpServer:
             with self._lock:
                 self._accepted.append(str(mail["Message-ID"]))
         return answer
+
+    def _authenticate(self, _server: Any, _session: Any, _envelope: Any, _mechanism: str, data: Any) -> AuthResult:
+        assert self._login is not None
+        known = (data.login.decode(), data.password.decode()) == self._login
+        return AuthResult(success=known, handled=False)
 
     async def _planned(self, stage: str, server: Any) -> str:
         with self._lock:
