@@ -68,7 +68,7 @@ class Bare:
 
     async def run(self, **environment: str) -> Outcome:
         process = self.start(**environment)
-        return Outcome(await process.wait(), process.log.read_text(encoding="utf-8"))
+        return Outcome(await process.wait(), process.tail(200))
 
     async def connect(self, role: str, password: str | None = None) -> asyncpg.Connection:
         word = PASSWORDS[role] if password is None else password
@@ -238,7 +238,7 @@ async def test_it_waits_for_servers_that_come_up_later(bare: Bare) -> None:
     job = bare.start()
 
     async def waits_for(server: str) -> bool:
-        return f'"server":"{server}"' in job.log.read_text(encoding="utf-8")
+        return f'"server":"{server}"' in job.tail(200)
 
     await until(lambda: waits_for("PostgreSQL"), what="it waits for PostgreSQL")
     await bare.postgres.restart()
