@@ -2,7 +2,8 @@
 
 Every payload is one of these structs as MessagePack. A subject that carries, or may one day carry, several kinds has a
 tagged struct. Unknown fields are ignored and new fields have defaults, so two versions run side by side in a roll-out.
-Instants are microseconds since the epoch (``shared.clock``).
+Instants are microseconds since the epoch (``shared.clock``). ``gc=False`` stands on what exists by the hundred thousand and
+never refers to itself: the collector need not visit it.
 """
 
 from typing import Any
@@ -18,7 +19,7 @@ Properties = dict[str, Any]
 # --- EVENTS -----------------------------------------------------------------------------------------------------------
 
 
-class Event(Struct, frozen=True, tag="event", omit_defaults=True):
+class Event(Struct, frozen=True, tag="event", omit_defaults=True, gc=False):
     """Something a person did, or something Beckon did to a person (``source == "beckon"``).
 
     ``timestamp`` is when it happened, as the sender says; ``received`` is when the tracker took it. The instant at which
@@ -38,7 +39,7 @@ class Event(Struct, frozen=True, tag="event", omit_defaults=True):
     trusted: bool = False
 
 
-class HistoryEvent(Struct, frozen=True, array_like=True):
+class HistoryEvent(Struct, frozen=True, array_like=True, gc=False):
     """An event as an actor remembers it. ``n`` counts the person's events in the order of arrival, from 1."""
 
     n: int
@@ -53,7 +54,7 @@ class HistoryEvent(Struct, frozen=True, array_like=True):
 # --- Evaluation -------------------------------------------------------------------------------------------------------
 
 
-class RuleState(Struct, frozen=True, array_like=True):
+class RuleState(Struct, frozen=True, array_like=True, gc=False):
     """What a person's actor remembers about one rule.
 
     ``holds``: the truth of ``when`` at ``at``, the last instant it was evaluated for. ``seen``: the ordinal ``n`` of the
@@ -79,7 +80,7 @@ class Person(Struct, array_like=True):
     count: int = 0
 
 
-class Step(Struct, frozen=True, array_like=True):
+class Step(Struct, frozen=True, array_like=True, gc=False):
     """One thing that happens to a person: the arrival of ``event`` at ``at``, or, without an event, a due timer."""
 
     at: Instant

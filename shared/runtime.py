@@ -7,6 +7,7 @@ all within ``shutdown_s``; what is left is cancelled.
 
 import asyncio
 import contextlib
+import gc
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
@@ -171,6 +172,7 @@ async def run(name: str, settings: S, serve: Callable[[Runtime, S], Awaitable[No
         log.info("service_starting", health_port=port)
         try:
             if await _started_before_signal(runtime, serve(runtime, settings)):
+                _collect_less()
                 runtime.readiness.started()
                 log.info("service_started")
                 await runtime.stopping.wait()
@@ -180,6 +182,14 @@ async def run(name: str, settings: S, serve: Callable[[Runtime, S], Awaitable[No
             await runtime.end(settings.shutdown_s)
             await health.cleanup()
     log.info("service_stopped")
+
+
+def _collect_less() -> None:
+    """Hardly anything here is cyclic garbage, and looking for it among a large live heap took a quarter of the state
+    service's time. What was loaded at the start is never looked at again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 async def _started_before_signal(runtime: Runtime, serving: Coroutine[Any, Any, None] | Awaitable[None]) -> bool:

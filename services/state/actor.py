@@ -31,7 +31,7 @@ MAX_BYTES = 192 * 1024
 """A person's memory stays well below what one request carries; the oldest events go first."""
 
 
-class Actor(Struct, frozen=True, array_like=True):
+class Actor(Struct, frozen=True, array_like=True, gc=False):
     """``history`` is ordered by (timestamp, n). Replaced, never changed: what was not committed never was."""
 
     profile: Properties = {}
