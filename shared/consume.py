@@ -54,6 +54,8 @@ class Consumer(Generic[M]):
         self._decode = msgspec.msgpack.Decoder(type_).decode
         self._handler = handler
         self._queue: asyncio.Queue[Msg] = asyncio.Queue()
+        self._in_hand: dict[int, tuple[Msg, float]] = {}
+        """What was received and not yet answered, with the moment up to which it is surely nobody else's."""
         self._busy = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -84,11 +86,12 @@ class Consumer(Generic[M]):
         consumer._ack_wait_s = ack_wait_s
         consumer._max_pending = max_pending
         await consumer._declare(subject, concurrency)
-        consumer._pull = Pull(bus, stream, durable, 2 * concurrency, consumer._queue.put_nowait, consumer._on_lost)
+        consumer._pull = Pull(bus, stream, durable, 2 * concurrency, consumer._receive, consumer._on_lost)
         await consumer._pull.start()
         bus.on_reconnect(consumer._lost.set)
         for number in range(concurrency):
             runtime.start(f"{durable}-{number}", consumer._work())
+        runtime.start(f"{durable}-keep", consumer._keep())
         runtime.start(f"{durable}-renew", consumer._renew(subject, concurrency))
         runtime.on_stop(f"drain {durable}", consumer.drain)
         return consumer
@@ -98,7 +101,9 @@ class Consumer(Generic[M]):
         if self._pull:
             await self._pull.stop()
         while not self._queue.empty():
-            await self._answer(self._queue.get_nowait().nak())
+            msg = self._queue.get_nowait()
+            del self._in_hand[id(msg)]
+            await self._answer(msg.nak())
         await self._idle.wait()
 
     async def _declare(self, subject: str, concurrency: int) -> None:
@@ -132,28 +137,40 @@ class Consumer(Generic[M]):
                 await asyncio.sleep(0.5)
                 self._lost.set()
 
+    def _receive(self, msg: Msg) -> None:
+        self._in_hand[id(msg)] = msg, asyncio.get_running_loop().time() + self._ack_wait_s
+        self._queue.put_nowait(msg)
+
     async def _work(self) -> None:
         while True:
             msg = await self._queue.get()
             self._busy += 1
             self._idle.clear()
-            keeping = asyncio.create_task(self._keep(msg), name=f"keep {self._durable}")
             try:
-                outcome = await self._handle(msg)
+                outcome = await self._handle(msg) if self._still_ours(msg) else "passed_on"
                 metrics.MESSAGES_HANDLED.labels(self._durable, outcome).inc()
             finally:
-                keeping.cancel()
+                del self._in_hand[id(msg)]
                 self._busy -= 1
                 if not self._busy:
                     self._idle.set()
             if self._pull:
                 await self._pull.took()
 
-    async def _keep(self, msg: Msg) -> None:
-        """While a handler is at work nobody else gets the message; if this process dies, somebody does."""
+    def _still_ours(self, msg: Msg) -> bool:
+        """False after this process was paused for so long that the message has gone to somebody else."""
+        return asyncio.get_running_loop().time() < self._in_hand[id(msg)][1]
+
+    async def _keep(self) -> None:
+        """While a message waits here or is being handled nobody else gets it; if this process dies, somebody does."""
+        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(self._ack_wait_s / 3)
-            await self._answer(msg.in_progress())
+            for key, (msg, until) in list(self._in_hand.items()):
+                if key in self._in_hand and loop.time() < until:
+                    await self._answer(msg.in_progress())
+                    if key in self._in_hand:
+                        self._in_hand[key] = msg, loop.time() + self._ack_wait_s
 
     async def _handle(self, msg: Msg) -> str:
         try:

@@ -13,6 +13,8 @@ from shared.errors import StartError
 log = structlog.get_logger()
 
 _HEADED = re.compile(r"^-- name: (\w+)\b.*$", re.MULTILINE)
+MIGRATION_S = 3600.0
+
 _NUMBERED = re.compile(r"^(\d{3})_\w+\.sql$")
 
 
@@ -45,7 +47,9 @@ async def migrate(connection: asyncpg.Connection | asyncpg.pool.PoolConnectionPr
     Replicas that start together wait for each other on an advisory lock. A file that was edited after it ran is refused
     (``StartError``): write a new one.
     """
-    await connection.execute("SELECT pg_advisory_lock(hashtext($1))", f"beckon.{schema}")
+    # A migration may take long, and whoever waits for it as well.
+    await connection.execute("SET lock_timeout = 0; SET statement_timeout = 0")
+    await connection.execute("SELECT pg_advisory_lock(hashtext($1))", f"beckon.{schema}", timeout=MIGRATION_S)
     try:
         await connection.execute(
             f"CREATE TABLE IF NOT EXISTS {schema}.migrations"
@@ -55,6 +59,7 @@ async def migrate(connection: asyncpg.Connection | asyncpg.pool.PoolConnectionPr
         return await _run_missing(connection, schema, folder, {row["number"]: row["checksum"] for row in rows})
     finally:
         await connection.execute("SELECT pg_advisory_unlock(hashtext($1))", f"beckon.{schema}")
+        await connection.execute("RESET lock_timeout; RESET statement_timeout")
 
 
 async def _run_missing(
@@ -72,7 +77,7 @@ async def _run_missing(
                 raise StartError(f"migration {path.name} of schema {schema} was edited after it ran; write a new one")
             continue
         async with connection.transaction():
-            await connection.execute(text)
+            await connection.execute(text, timeout=MIGRATION_S)
             await connection.execute(
                 f"INSERT INTO {schema}.migrations (number, name, checksum) VALUES ($1, $2, $3)",  # noqa: S608
                 number,

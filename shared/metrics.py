@@ -16,7 +16,7 @@ SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 MESSAGES_HANDLED = Counter(
     "beckon_messages_handled_total",
-    "Messages taken from a work queue, by how handling ended: done, retry, invalid, failed.",
+    "Messages taken from a work queue, by how handling ended: done, retry, invalid, failed, passed_on.",
     ["consumer", "outcome"],
 )
 DEAD_LETTERS = Counter("beckon_dead_letters_total", "Messages put aside with a reason, by service.", ["service"])

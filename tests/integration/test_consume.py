@@ -219,3 +219,34 @@ async def test_it_goes_on_after_the_server_was_killed(stack: Stack, runtime: Run
         return seen == ["before", "after"]
 
     await until(two, within_s=5)
+
+
+async def test_what_waits_behind_a_slow_handler_is_nobody_elses_either(stack: Stack, runtime: Runtime) -> None:
+    seen: list[str] = []
+    release = asyncio.Event()
+
+    async def handle(trigger: Trigger) -> None:
+        seen.append(trigger.id)
+        await release.wait()
+
+    await consume(stack, runtime, handle, ack_wait_s=0.6, concurrency=1)
+    await put(stack, "slow", "behind")
+
+    async def begun() -> bool:
+        return seen == ["slow"]
+
+    await until(begun)
+    loop = asyncio.get_running_loop()
+    begun_at = loop.time()
+
+    async def three_waits_have_passed() -> bool:
+        return loop.time() - begun_at > 3 * 0.6
+
+    await until(three_waits_have_passed)
+    release.set()
+
+    async def done() -> bool:
+        return await left(stack) == 0
+
+    await until(done)
+    assert seen == ["slow", "behind"]
