@@ -74,6 +74,7 @@ class System:
 
     async def start(self) -> None:
         """Raises ``ProcessFailed`` with the last lines of what does not come up; stop it then, too."""
+        self.home.mkdir(parents=True, exist_ok=True)
         self.keys = load_keys(self.home / "secrets.json")
         self.servers = Servers(await self._nats(), await self._database())
         await run_job(plan.setup_job(self.keys, self.servers), self.logs, self._inherit, _SETUP_S)
