@@ -1,5 +1,6 @@
 """The rule-evaluator: what do the rules say about this person?"""
 
+import asyncio
 from pathlib import Path
 
 from services.rule_evaluator.catalogue import Catalogue
@@ -21,7 +22,13 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
         await put_folder(Path(settings.rules_dir), store)
     catalogue = Catalogue(store)
     await catalogue.refresh()
-    runtime.start("follow rules", catalogue.follow())
+    following = runtime.start("follow rules", catalogue.follow())
+
+    async def stop_following() -> None:
+        following.cancel()
+        await asyncio.wait([following])  # it gives its connection back, or the pool would wait for that
+
+    runtime.on_stop("stop following rules", stop_following)
     service = Service(catalogue, store)
     await serve_endpoints(
         runtime,
