@@ -14,7 +14,6 @@ _USAGE = "usage: python -m services.local up | down | status | demo"
 
 def main() -> None:
     home = Path(os.environ.get("BECKON_HOME") or ROOT / ".beckon").resolve()
-    home.mkdir(parents=True, exist_ok=True)
     out = Console(highlight=False)
     match sys.argv[1:]:
         case ["up"]:

@@ -58,8 +58,8 @@ class EmbeddedNats:
         """Start on data in ``folder``, which is made if need be; ``port`` 0 takes a free one.
 
         ``users_conf`` declares the users and reads their passwords from the server's environment: user ``tracker`` has
-        ``$NATS_TRACKER_PASSWORD``. Without it anybody may do anything. ``logs``: where
-        its log goes, ``folder`` if not given; ``inherit``: see ``spawn``. Raises ``ProcessFailed``, also where the port is
+        ``$NATS_TRACKER_PASSWORD``. Without it anybody may do anything. ``logs``: where its
+        log goes, ``folder`` if not given; ``inherit``: see ``spawn``. Raises ``ProcessFailed``, also where the port is
         taken, and ``Locked`` if another server keeps the folder for more than 10 s.
         """
         server = cls(folder, users_conf, passwords or {}, logs, inherit)

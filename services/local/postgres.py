@@ -21,14 +21,22 @@ class EmbeddedPostgres:
     """A running server. ``stop`` and ``kill`` end it; ``restart`` brings it back on the same port with the same data."""
 
     def __init__(
-        self, folder: Path, *, fsync: bool, max_connections: int, logs: Path | None, inherit: Sequence[int]
+        self,
+        folder: Path,
+        *,
+        fsync: bool,
+        max_connections: int,
+        account: Account | None,
+        logs: Path | None,
+        inherit: Sequence[int],
     ) -> None:
         self._folder = folder.resolve()
         self._fsync = fsync
         self._max_connections = max_connections
         self._logs = logs or self._folder
         self._inherit = inherit
-        self._account: Account
+        self._account = account or account_for(self._folder)
+        self._install = installation(self._account)
         self._process: Process
         self._lock: Lock
         self._password = ""
@@ -42,16 +50,18 @@ class EmbeddedPostgres:
         port: int = 0,
         fsync: bool = True,
         max_connections: int = 100,
+        account: Account | None = None,
         logs: Path | None = None,
         inherit: Sequence[int] = (),
     ) -> "EmbeddedPostgres":
         """Start on the cluster in ``folder``, which is made if need be; ``port`` 0 takes a free one.
 
-        ``fsync=False`` is for tests: the cluster does not survive a power failure. ``logs``: where
-        its log goes, ``folder`` if not given; ``inherit``: see ``spawn``. Raises ``ProcessFailed``, also where
-        the port is taken, and ``Locked`` if another server keeps the folder for more than 10 s.
+        ``fsync=False`` is for tests: the cluster does not survive a power failure. ``account``: whom it runs as,
+        if not ``account_for(folder)``; ``logs``: where its log goes, ``folder`` if not given; ``inherit``: see ``spawn``.
+        Raises ``ProcessFailed``, also where the port is taken, and ``Locked`` if another server keeps the folder for more
+        than 10 s.
         """
-        server = cls(folder, fsync=fsync, max_connections=max_connections, logs=logs, inherit=inherit)
+        server = cls(folder, fsync=fsync, max_connections=max_connections, account=account, logs=logs, inherit=inherit)
         await server._start(port)
         return server
 
@@ -87,8 +97,6 @@ class EmbeddedPostgres:
     async def _start(self, port: int) -> None:
         self._lock = await Lock.acquire(self._folder / "lock", wait_s=10)
         try:
-            self._account = account_for(self._folder)
-            self._install = installation(self._account)
             data = await self._cluster()
             for attempt in range(1, _PORT_ATTEMPTS + 1):
                 self.port = port or free_port()

