@@ -26,7 +26,7 @@ status: install ## What runs, and where
 	@$(BIN)/python -m services.local status
 
 test: install ## Every test, and the share of lines they reach
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=90
+	CHAOS_ROUNDS=1 $(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 check: lint types manifests test ## Format, lint, types, import rules, manifests, Dockerfile, then the tests
 
@@ -44,8 +44,8 @@ manifests: install
 bench: install ## Measure the whole path beside its floors; a table, and JSON in build
 	$(BIN)/python -m tests.bench
 
-chaos: install ## The fault matrix: kills and pauses under load; a table, and JSON in build
-	$(BIN)/python -m tests.chaos
+chaos: install ## Kill and pause every service under load, several rounds; prints the counts, JSON in build
+	CHAOS_ROUNDS=5 $(BIN)/python -m pytest -m chaos --capture=no tests/chaos
 
 lock: install ## Write the lock files anew from pyproject.toml
 	$(COMPILE) --extra dev --output-file requirements-dev.lock pyproject.toml
