@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import asyncpg
@@ -89,18 +90,22 @@ async def _run_missing(
     return ran
 
 
-async def open_pool(url: str, *, name: str, schema: str, migrations: Path, size: int) -> asyncpg.Pool:
-    """A pool on a migrated schema. Waits, and says so each few seconds, while PostgreSQL is away."""
+async def open_pool(
+    url: str, *, name: str, schema: str, migrations: Path, size: int, settings: Mapping[str, str] | None = None
+) -> asyncpg.Pool:
+    """A pool on a migrated schema. Waits, and says so each few seconds, while PostgreSQL is away. ``settings``: of each
+    session."""
     delay_s = 0.1
     while True:
         try:
             pool = await asyncpg.create_pool(
                 url,
-                min_size=1,
+                min_size=size,  # a login takes 20 ms of computing (SCRAM); no message should wait for one
                 max_size=size,
+                max_inactive_connection_lifetime=0,
                 command_timeout=30,
                 timeout=5,
-                server_settings={"application_name": f"beckon-{name}"},
+                server_settings={"application_name": f"beckon-{name}", **(settings or {})},
             )
             try:
                 async with pool.acquire() as connection:

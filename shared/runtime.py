@@ -10,7 +10,7 @@ import contextlib
 import gc
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -65,9 +65,13 @@ class Runtime:
         self.readiness.check("nats", lambda: bus.connected)
         return bus
 
-    async def open_pool(self, url: str, schema: str, migrations: Path, *, size: int = 8) -> asyncpg.Pool:
+    async def open_pool(
+        self, url: str, schema: str, migrations: Path, *, size: int = 8, settings: Mapping[str, str] | None = None
+    ) -> asyncpg.Pool:
         """Connect, waiting while PostgreSQL is away, and migrate ``schema``."""
-        pool = await db.open_pool(url, name=self.name, schema=schema, migrations=migrations, size=size)
+        pool = await db.open_pool(
+            url, name=self.name, schema=schema, migrations=migrations, size=size, settings=settings
+        )
 
         async def close() -> None:
             try:

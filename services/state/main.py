@@ -10,7 +10,7 @@ from services.state.leases import Leases
 from services.state.outbox import Outbox
 from services.state.people import People
 from services.state.settings import Settings
-from services.state.store import MIGRATIONS, Store
+from services.state.store import BY_KEY, MIGRATIONS, Store
 from services.state.stragglers import sweep_stragglers
 from shared.runtime import Runtime
 from shared.runtime import main as run_service
@@ -18,9 +18,12 @@ from shared.runtime import main as run_service
 
 async def serve(runtime: Runtime, settings: Settings) -> None:
     bus = await runtime.connect_bus(settings)
-    pool = await runtime.open_pool(settings.database_url, "state", MIGRATIONS, size=settings.state_groups + 4)
+    pool = await runtime.open_pool(
+        settings.database_url, "state", MIGRATIONS, size=settings.state_groups + 4, settings=BY_KEY
+    )
     store = Store(pool, f"{socket.gethostname()}-{secrets.token_hex(4)}")
     await store.prepare(settings.partitions)
+    await store.warm(settings.state_groups + 1)
 
     clock = DatabaseClock()
     outbox = Outbox(bus, store, clock)

@@ -1,5 +1,6 @@
 """The state service's tables."""
 
+import asyncio
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +19,10 @@ from shared.messages import Properties, Trigger
 _FOLDER = Path(__file__).parent / "sql"
 MIGRATIONS = _FOLDER / "migrations"
 _SQL = db.queries(_FOLDER / "queries.sql")
+
+BY_KEY = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
+"""Settings of each session: whatever the service asks for is found by a key or an index, however small a table was when the
+question was first planned."""
 
 LEASE_S = 5.0
 
@@ -90,6 +95,10 @@ class Store:
         if (count := await self._pool.fetchval(_SQL["count_partitions"])) not in (0, partitions):
             raise StartError(f"PARTITIONS: the database was set up with {count}, not {partitions}; it cannot change")
         await self._pool.execute(_SQL["create_partitions"], partitions)
+
+    async def warm(self, connections: int) -> None:
+        """Have PostgreSQL plan the commit on that many connections, so that the first timer does not wait for it."""
+        await asyncio.gather(*(self.commit(Commit([])) for _ in range(connections)))
 
     async def join(self) -> None:
         """Say that this process is alive and prolong what it holds."""

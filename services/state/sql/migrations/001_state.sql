@@ -69,7 +69,8 @@ CREATE INDEX triggers_unpublished ON state.triggers (partition) WHERE published_
 CREATE INDEX triggers_of_person ON state.triggers (person, fired_at);
 
 -- The one write of the actor loop: fence, checkpoint, actors, events, triggers, fates. All or nothing, in one call, so that
--- no client stands inside an open transaction. BK001 is raised if any partition is no longer held in the given epoch.
+-- no client stands inside an open transaction. Statements without rows are run as well: they cost microseconds, and so an
+-- empty commit has everything planned beforehand. BK001 is raised if any partition is no longer held in the given epoch.
 CREATE FUNCTION state.commit(
     p_owner text,
     p_ids int[], p_epochs bigint[], p_checkpoints bigint[], p_times bigint[],
@@ -100,29 +101,23 @@ BEGIN
     ON CONFLICT (partition, person) DO UPDATE
     SET remembered = excluded.remembered, next_due = excluded.next_due, updated_at = now();
 
-    IF cardinality(e_ids) > 0 THEN
-        INSERT INTO state.events
-        SELECT person, id, name, state.at(happened), state.at(arrived), sequence, source, trusted,
-               user_id, anonymous_id, properties::jsonb, context::jsonb
-        FROM unnest(e_people, e_ids, e_names, e_happened, e_arrived, e_sequences, e_sources, e_trusted,
-                    e_users, e_anonymous, e_properties, e_contexts)
-            AS n (person, id, name, happened, arrived, sequence, source, trusted, user_id, anonymous_id, properties, context)
-        ON CONFLICT (person, id) DO NOTHING;
-    END IF;
+    INSERT INTO state.events
+    SELECT person, id, name, state.at(happened), state.at(arrived), sequence, source, trusted,
+           user_id, anonymous_id, properties::jsonb, context::jsonb
+    FROM unnest(e_people, e_ids, e_names, e_happened, e_arrived, e_sequences, e_sources, e_trusted,
+                e_users, e_anonymous, e_properties, e_contexts)
+        AS n (person, id, name, happened, arrived, sequence, source, trusted, user_id, anonymous_id, properties, context)
+    ON CONFLICT (person, id) DO NOTHING;
 
-    IF cardinality(t_ids) > 0 THEN
-        INSERT INTO state.triggers (id, partition, person, rule, version, fired_at, message)
-        SELECT id, partition, person, rule, version, state.at(fired), message
-        FROM unnest(t_ids, t_partitions, t_people, t_rules, t_versions, t_fired, t_messages)
-            AS n (id, partition, person, rule, version, fired, message)
-        ON CONFLICT (id) DO NOTHING;
-    END IF;
+    INSERT INTO state.triggers (id, partition, person, rule, version, fired_at, message)
+    SELECT id, partition, person, rule, version, state.at(fired), message
+    FROM unnest(t_ids, t_partitions, t_people, t_rules, t_versions, t_fired, t_messages)
+        AS n (id, partition, person, rule, version, fired, message)
+    ON CONFLICT (id) DO NOTHING;
 
-    IF cardinality(f_ids) > 0 THEN
-        UPDATE state.triggers AS t
-        SET outcome = n.outcome, reason = n.reason, outcome_at = state.at(n.at)
-        FROM unnest(f_ids, f_outcomes, f_reasons, f_at) AS n (id, outcome, reason, at)
-        WHERE t.id = n.id;
-    END IF;
+    UPDATE state.triggers AS t
+    SET outcome = n.outcome, reason = n.reason, outcome_at = state.at(n.at)
+    FROM unnest(f_ids, f_outcomes, f_reasons, f_at) AS n (id, outcome, reason, at)
+    WHERE t.id = n.id;
 END
 $$;
