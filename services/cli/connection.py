@@ -1,9 +1,11 @@
 """Asking the services."""
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TypeVar
 
 import nats.errors
@@ -20,6 +22,7 @@ T = TypeVar("T")
 
 CONNECT_S = 5.0
 ANSWER_S = 5.0
+RUN_FILE = Path(".beckon/run.json")
 
 
 class Settings(Struct, frozen=True):
@@ -40,12 +43,23 @@ def run(work: Callable[[Bus], Awaitable[T]]) -> T:
     return asyncio.run(connected())
 
 
+def _url() -> str:
+    """``NATS_URL``, else that of what ``make up`` keeps running in this folder."""
+    try:
+        return load(Settings).nats_url
+    except SettingsError:
+        try:
+            return str(json.loads(RUN_FILE.read_text(encoding="utf-8"))["nats_operator"])
+        except (OSError, ValueError, KeyError):
+            raise Failure(
+                "NATS_URL is not set, expected nats://operator:password@host:port; and nothing was started here by make up",
+                code=2,
+            ) from None
+
+
 @asynccontextmanager
 async def _bus() -> AsyncIterator[Bus]:
-    try:
-        url = load(Settings).nats_url
-    except SettingsError:
-        raise Failure("NATS_URL is not set, expected nats://operator:password@host:port", code=2) from None
+    url = _url()
     try:
         async with asyncio.timeout(CONNECT_S):
             bus = await Bus.connect(url, "operator", partitions=1)  # which nothing here publishes to
