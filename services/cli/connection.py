@@ -51,10 +51,7 @@ def _url() -> str:
         try:
             return str(json.loads(RUN_FILE.read_text(encoding="utf-8"))["nats_operator"])
         except (OSError, ValueError, KeyError):
-            raise Failure(
-                "NATS_URL is not set, expected nats://operator:password@host:port; and nothing was started here by make up",
-                code=2,
-            ) from None
+            raise Failure("NATS_URL is not set, expected nats://operator:password@host:port", code=2) from None
 
 
 @asynccontextmanager
