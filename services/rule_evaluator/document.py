@@ -5,10 +5,10 @@ from typing import Any, Literal, NamedTuple, TypeAlias, cast
 import msgspec
 from msgspec import Struct
 
-from services.rule_evaluator import markup
 from services.rule_evaluator.conditions import Concerns, Condition, concerns_of
 from services.rule_evaluator.heads import parse_condition
 from services.rule_evaluator.places import Place, shown
+from shared import markup
 from shared.clock import SECOND, Duration
 from shared.messages import EmailAction, Terms
 

@@ -5,9 +5,9 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, TypeVar
 
-from services.rule_evaluator.durations import parse_duration
 from shared import names
 from shared.clock import Duration
+from shared.durations import parse_duration
 
 T = TypeVar("T")
 

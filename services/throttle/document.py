@@ -1,17 +1,14 @@
 """The policy as people write it (YAML or JSON) read into a ``Policy``. Every flaw names its path and what would be right."""
 
-import re
 from typing import Any, get_args
 
-import yaml
-
 from services.throttle.policy import Cap, Policy, Scope
-from shared.clock import DAY, HOUR, MINUTE, SECOND, Duration
+from shared import markup
+from shared.clock import DAY
+from shared.durations import parse_duration
 
 _SCOPES = get_args(Scope)
-_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 _LONGEST = 366 * DAY
-_MAX_BYTES = 64 * 1024
 
 
 class PolicyError(Exception):
@@ -24,14 +21,10 @@ class PolicyError(Exception):
 
 def read(document: str) -> Policy:
     """Raises ``PolicyError`` with every flaw, not only the first."""
-    if len(document) > _MAX_BYTES:
-        raise PolicyError([f"policy: longer than {_MAX_BYTES} characters"])
     try:
-        content = yaml.safe_load(document)
-    except yaml.YAMLError as error:
-        raise PolicyError([f"policy: not YAML or JSON: {' '.join(str(error).split())}"]) from None
-    except RecursionError:
-        raise PolicyError(["policy: nested too deep"]) from None
+        content = markup.load(document)
+    except markup.MarkupError as error:
+        raise PolicyError([f"policy: {error}"]) from None
     if not isinstance(content, dict):
         raise PolicyError(
             ["policy: expected a mapping with `caps`, for example `caps: [{max: 1, per: 24h, scope: rule}]`"]
@@ -68,18 +61,12 @@ def _cap(item: Any, path: str, errors: list[str]) -> Cap | None:
         errors.append(f"{path}.max: {most!r} is not a whole number of at least 1")
     if scope not in _SCOPES:
         errors.append(f"{path}.scope: {scope!r} is not one of {', '.join(_SCOPES)}")
-    per = _duration(item.get("per"))
-    if per is None:
-        errors.append(f"{path}.per: {item.get('per')!r} is not a duration of 1s to 366d, try 24h")
-    if len(errors) > before or per is None:
+    try:
+        per = parse_duration(item.get("per"))
+        if not 0 < per <= _LONGEST:
+            raise ValueError(f"{item['per']!r} is not a duration of 1s to 366d, try 24h")
+    except ValueError as error:
+        errors.append(f"{path}.per: {error}")
+    if len(errors) > before:
         return None
     return Cap(item["max"], per, item["scope"])
-
-
-def _duration(text: Any) -> Duration | None:
-    match = _DURATION.fullmatch(text) if isinstance(text, str) and len(text) <= 32 else None
-    if match is None:
-        return None
-    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    total = days * DAY + hours * HOUR + minutes * MINUTE + seconds * SECOND
-    return total if 0 < total <= _LONGEST else None

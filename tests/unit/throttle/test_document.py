@@ -55,7 +55,7 @@ def test_every_flaw_is_told_with_its_path() -> None:
     assert errors_of(document) == [
         "cap: unknown; a policy has `caps`",
         "caps[0].max: 0 is not a whole number of at least 1",
-        "caps[1].per: '30x' is not a duration of 1s to 366d, try 24h",
+        "caps[1].per: '30x' is not a duration, try 30m",
         "caps[2].extra: unknown; a cap has `max`, `per` and `scope`",
         "caps[2].scope: 'person' is not one of rule, all, category",
         "caps[3]: expected a mapping like {max: 1, per: 24h, scope: rule}",

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from services.rule_evaluator.markup import LONGEST, MarkupError, load
+from shared.markup import LONGEST, MarkupError, load
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 import pytest
 
-from services.rule_evaluator.durations import parse_duration
 from shared.clock import DAY, HOUR, MINUTE, SECOND
+from shared.durations import parse_duration
 
 
 @pytest.mark.parametrize(
