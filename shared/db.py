@@ -113,13 +113,14 @@ async def open_pool(
             except BaseException:
                 pool.terminate()
                 raise
+        # An address that is none is a ClientConfigurationError, which is also an InterfaceError: asked for before AWAY.
+        except (ValueError, asyncpg.InvalidCatalogNameError, asyncpg.ClientConfigurationError) as error:
+            raise StartError(f"DATABASE_URL: {error}") from None
         except AWAY as error:
             log.warning("postgresql_unreachable", error=str(error) or type(error).__name__, retry_in_s=delay_s)
         except (asyncpg.InvalidSchemaNameError, asyncpg.InvalidAuthorizationSpecificationError) as error:
             # The setup job makes roles and schemas; it may still be on its way.
             log.warning("postgresql_not_set_up", schema=schema, error=str(error), retry_in_s=delay_s)
-        except (ValueError, asyncpg.InvalidCatalogNameError, asyncpg.ClientConfigurationError) as error:
-            raise StartError(f"DATABASE_URL: {error}") from None
         else:
             return pool
         await asyncio.sleep(delay_s)
