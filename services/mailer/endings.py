@@ -57,6 +57,7 @@ def sent(trigger: Trigger, stamps: Stamps, message_id: str, *, trial: bool, repl
     properties: dict[str, Any] = {
         "template": trigger.terms.action.template,
         "message_id": message_id,
+        "timer": trigger.timer,
         "latency_ms": (stamps.accepted - (stamps.due or trigger.at)) / MILLISECOND,
         **{name: value for name, value in structs.asdict(stamps).items() if value},
     }

@@ -46,13 +46,20 @@ class Partition:
     async def open(self) -> None:
         """Begin to read behind the checkpoint. Raises ``nats.errors.Error`` or ``BusUnavailable`` if that fails now."""
         if self.taken and not await self._agrees():
-            # A server that lost its tail gives the same sequences again. Reading from the time instead meets every new
-            # event; the ids of those read before make them one.
             metrics.STREAM_TAIL_LOST.inc()
             log.error("stream_tail_lost", partition=self.id, checkpoint=self.taken)
+            await self._rewind()
+        await self.reader.start()
+
+    async def _rewind(self) -> None:
+        """A server that lost its tail gives the same sequences again, so the checkpoint's time decides. What is stored for
+        this partition from then on is new, or is recognised by its id; what is older was read."""
+        found = await self._message({"last_by_subj": self._subject})
+        if found and self.taken_time is not None and found[1] >= self.taken_time:
             self.reader.since = self.taken_time
             self.committed = self.taken = 0
-        await self.reader.start()
+        else:
+            self.committed = self.taken = self.reader.through = found[0] if found else 0
 
     async def close(self) -> None:
         await self.reader.stop()

@@ -369,6 +369,25 @@ async def test_a_stream_that_lost_its_tail_raises_an_alarm_and_skips_no_new_even
     assert state.metric("beckon_stream_tail_lost_total") >= 1
 
 
+async def test_a_timer_of_a_partition_whose_newest_messages_were_lost_still_fires(
+    stack: Stack, script: Script, tmp_path: Path
+) -> None:
+    await stack.start("state")
+    await stack.publish(event("x"))
+    await committed(stack, 1)
+    await stack.nats.stop()
+    older = tmp_path / "older"
+    shutil.copytree(tmp_path / "nats" / "jetstream", older)
+    await stack.nats.restart()
+    await stack.publish(wake(4 * SECOND))
+    await committed(stack, 2)
+    await stack.nats.stop()
+    shutil.rmtree(tmp_path / "nats" / "jetstream")
+    shutil.copytree(older, tmp_path / "nats" / "jetstream")
+    await stack.nats.restart()
+    await triggers(stack, 1)
+
+
 async def test_it_goes_on_when_postgresql_comes_back(tmp_path: Path, nats_server: EmbeddedNats) -> None:
     postgres = await EmbeddedPostgres.start(tmp_path / "postgres", fsync=False)
     try:

@@ -10,7 +10,7 @@ from services.local.demo.judge import percentile
 from services.local.demo.play import Expectation
 from services.local.demo.scenarios import CROWD
 from services.local.inbox.mailbox import Summary
-from shared.clock import MILLISECOND, to_datetime
+from shared.clock import MILLISECOND, Duration, to_datetime
 
 _CROWD = {shopper.email for shopper in CROWD}
 _SHOWN_PROBLEMS = 5
@@ -45,8 +45,11 @@ class Show:
         total = sum(counts.values())
         parts = " + ".join(f"{count} {name}" for name, count in counts.items() if count or name != "lost")
         self._out.print(f"\n  {total} triggers = {parts}\n", soft_wrap=True)
+        self._percentiles("timer lateness", [each["committed"] - each["due"] for each in stamps if each["timer"]])
         for stage, name in _STAGES.items():
-            durations = [each[stage] - each["due"] for each in stamps if each.get(stage)]
-            if durations:
-                p50, p99 = (percentile(durations, share) / MILLISECOND for share in (0.5, 0.99))
-                self._out.print(f"  due → {name:<14} p50 {p50:6.1f} ms   p99 {p99:6.1f} ms   {len(durations)} mails")
+            self._percentiles(f"due → {name}", [each[stage] - each["due"] for each in stamps if each.get(stage)])
+
+    def _percentiles(self, name: str, durations: Sequence[Duration]) -> None:
+        if durations:
+            p50, p99 = (percentile(durations, share) / MILLISECOND for share in (0.5, 0.99))
+            self._out.print(f"  {name:<20} p50 {p50:6.1f} ms   p99 {p99:6.1f} ms   {len(durations)} mails")

@@ -32,6 +32,7 @@ def test_sent_tells_the_template_the_message_and_every_stage() -> None:
         "version": 3,
         "template": "win-back",
         "message_id": "<t1@example.test>",
+        "timer": False,
         "latency_ms": 12.5,
         "due": AT,
         "committed": AT + 2_000,
