@@ -21,8 +21,8 @@ _SAMPLES = {
     "RULES_DIR": EXAMPLES / "rules",
     "TEMPLATES_DIR": EXAMPLES / "templates",
     "POLICY_FILE": EXAMPLES / "policy.yaml",
-    "MAIL_FROM": "Beckon sample shop <shop@beckon.example>",
-    "SITE_NAME": "the sample shop",
+    "MAIL_FROM": "Harbour Goods <shop@beckon.example>",
+    "SITE_NAME": "Harbour Goods",
 }
 """What is run where the environment names nothing else."""
 

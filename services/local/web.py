@@ -11,7 +11,7 @@ PAGES = Path(__file__).parent / "pages"
 
 _OURS = "http://127.0.0.1:*"
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
+    f"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: {_OURS}; connect-src 'self' {_OURS};"
     f" frame-src 'self' {_OURS}; frame-ancestors 'self' {_OURS}; base-uri 'none'; form-action 'none'"
 )
 _SHUTDOWN_S = 1.0

@@ -1,5 +1,7 @@
 // Shows /api/status, again and again: what runs, where, and how it is.
 
+import { openShop } from "/pages/shop.js";
+
 const POLL_MS = 2000;
 const find = (id) => document.getElementById(id);
 
@@ -60,6 +62,7 @@ async function poll() {
     const down = processes.filter((each) => each.state !== "running").length;
     find("health").textContent = down ? `${down} of ${processes.length} processes are not running` : "everything runs";
     frame(inbox);
+    if (inbox && find("shop").hidden) openShop(status);
   } catch {
     find("health").textContent = "not reachable; is it still up?";
   }
