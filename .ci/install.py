@@ -65,9 +65,12 @@ def install() -> None:
     uv = get_uv()
     # Wheels of the lock only, each with its hash; pip does the same where uv does not get through.
     environ = dict(os.environ, VIRTUAL_ENV=os.path.abspath(VENV), UV_NO_PROGRESS="1")
+    if not os.access(os.path.expanduser("~"), os.W_OK):
+        environ.setdefault("UV_NO_CACHE", "1")
     if uv and run([uv, "pip", "install", "--quiet", "--require-hashes", "-r", LOCK], environ):
         own = [uv, "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "-e", "."]
     else:
+        print("Installing with pip instead", flush=True)
         must([PYTHON, "-m", "pip", "install", *QUIET, "--require-hashes", "-r", LOCK])
         own = [PYTHON, "-m", "pip", "install", *QUIET, "--no-deps", "--no-build-isolation", "-e", "."]
     must(own, environ)
