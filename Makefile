@@ -26,7 +26,7 @@ status: install ## What runs, and where
 	@$(BIN)/python -m services.local status
 
 test: install ## Every test, and the share of lines they reach
-	CHAOS_ROUNDS=1 $(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=90
+	CHAOS_ROUNDS=1 $(BIN)/python -m pytest -n 4 --dist worksteal --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 check: lint types manifests test ## Format, lint, types, import rules, manifests, Dockerfile, then the tests
 
