@@ -1,4 +1,4 @@
-"""The whole system on this machine: up, down, killed, twice at once, on somebody else's servers; and the demo."""
+"""The whole system on this machine: up, down, killed, twice at once, on somebody else's servers."""
 
 import asyncio
 import json
@@ -232,13 +232,6 @@ class TestInbox:
         inbox = self.start(tmp_path, ports, KEEP_MAILS="0", PICTURES_DIR=str(tmp_path))
         assert await inbox.wait() == 1
         assert "beckon inbox: KEEP_MAILS must be at least 1" in inbox.tail()
-
-
-def test_the_demo_meets_its_expectations(tmp_path: Path) -> None:
-    code, output = run("demo", tmp_path, TMPDIR=str(tmp_path))
-    assert code == 0, output
-    assert output.rstrip().splitlines()[-1] == "demo: 12 of 12 expectations met"
-    assert not list(tmp_path.glob("beckon-demo-*")), "nothing stays behind"
 
 
 def _answers(url: str) -> bool:
