@@ -163,7 +163,7 @@ def summary(fires: Sequence[Fire]) -> list[tuple[str, Instant, str, list[int], b
     return sorted((fire.rule, fire.at, fire.trigger, fire.because, fire.timer) for fire in fires)
 
 
-quick = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @quick
