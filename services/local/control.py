@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from services.local.lock import Lock, Locked
 from services.local.process import alive, tail
@@ -60,11 +61,12 @@ async def _up(home: Path, out: Console) -> int:
             # Whoever has the lock is on its way up or down. When it is free, the next supervisor is ours.
             supervisor = await _start_supervisor(home, log_file, out)
         elif supervisor.poll() is not None:
-            out.print("[bold red]Beckon did not start.[/]", f"The end of {log_file}:", soft_wrap=True)
+            out.print(f"[bold red]Beckon did not start.[/] The end of {escape(str(log_file))}:", soft_wrap=True)
             out.print(tail(log_file, 25), markup=False, soft_wrap=True)
             return 1
         await asyncio.sleep(0.05)
-    out.print(f"[bold red]Beckon is not ready after {_UP_S:g} s.[/]", f"Its logs are in {log_file.parent}")
+    where = escape(str(log_file.parent))
+    out.print(f"[bold red]Beckon is not ready after {_UP_S:g} s.[/] Its logs are in {where}", soft_wrap=True)
     return 1
 
 
@@ -110,10 +112,10 @@ async def _down(home: Path, out: Console) -> int:
         for holder in holders(home / "lock"):
             os.kill(holder, signal.SIGKILL)
         if not await _is_free(home, wait_s=_KILLED_S):
-            out.print(f"[bold red]Something still holds {home / 'lock'}[/]")
+            out.print(f"[bold red]Something still holds[/] {escape(str(home / 'lock'))}", soft_wrap=True)
             return 1
     (home / RUN_FILE).unlink(missing_ok=True)
-    out.print(f"Stopped after {time.monotonic() - began:.1f} s. The data stays in {home}")
+    out.print(f"Stopped after {time.monotonic() - began:.1f} s. The data stays in {escape(str(home))}", soft_wrap=True)
     return 0
 
 
@@ -167,4 +169,4 @@ def _print_addresses(run: RunFile, out: Console) -> None:
         "SMTP": run.smtp,
     }
     for name, value in shown.items():
-        out.print(f"  [dim]{name:<12}[/]{value}", soft_wrap=True)
+        out.print(f"  [dim]{name:<12}[/]{escape(value)}", soft_wrap=True)

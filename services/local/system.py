@@ -115,10 +115,12 @@ class System:
     async def stop(self) -> None:
         """Let the services finish what they have in hand, stage by stage, then end the servers."""
         await self._stop_programs()
-        for server in self._kept.values():
-            await server.stop()
         for keeping in self._keeping:
             keeping.cancel()
+        # Ended, before the servers are: none of them may just be starting one again.
+        await asyncio.gather(*self._keeping, return_exceptions=True)
+        for server in self._kept.values():
+            await server.stop()
 
     async def _stop_programs(self) -> None:
         for stage in _STAGES:

@@ -6,6 +6,7 @@ containers refuse user namespaces; there the server really becomes nobody, and w
 /root) goes below /var/tmp: a copy of the program, and the data.
 """
 
+import contextlib
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -83,6 +84,7 @@ def reachable_copy(package: Path, version: str) -> Path:
         for folder in (package, package.with_name(f"{package.name}.libs")):
             if folder.exists():
                 shutil.copytree(folder, unfinished / folder.name, symlinks=True)
+        _open_to_all(unfinished)
         try:
             unfinished.rename(home)
         except OSError:  # another process was faster
@@ -106,11 +108,21 @@ def _home_of_nobody(folder: Path) -> Path:
 def _private(name: str) -> Path:
     """A folder below /var/tmp that only root can have made, and everybody can enter."""
     folder = _SHARED / name
-    folder.mkdir(mode=0o755, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir()
+        folder.chmod(0o755)
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != 0 or status.st_mode & 0o022:
         raise ProcessFailed(f"{folder} is not a folder that only root can write to; remove it")
     return folder
+
+
+def _open_to_all(folder: Path) -> None:
+    """As ``chmod -R a+rX``: the wheel may have been unpacked for its owner alone."""
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            mode = path.stat().st_mode
+            path.chmod(mode | (0o555 if mode & stat.S_IXUSR else 0o444))
 
 
 def _reachable(path: Path) -> bool:

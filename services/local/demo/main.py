@@ -10,6 +10,7 @@ from pathlib import Path
 import aiohttp
 import asyncpg
 from rich.console import Console
+from rich.markup import escape
 
 from services.local.demo.evidence import Evidence, NotInTime
 from services.local.demo.judge import conservation
@@ -30,7 +31,7 @@ def demo(out: Console) -> int:
         met = asyncio.run(_demo(home, out))
     except* (ProcessFailed, NotInTime, NotAccepted) as failed:
         for error in failed.exceptions:
-            out.print(f"[bold red]The demo broke off:[/] {error}", soft_wrap=True)
+            out.print(f"[bold red]The demo broke off:[/] {escape(str(error))}", soft_wrap=True)
     except* KeyboardInterrupt:
         out.print("Stopped.")
     if met:
