@@ -26,8 +26,13 @@ class MarkupError(ValueError):
     """The text is neither YAML nor JSON, or more than plain values. Names the line."""
 
 
+DEEPEST = 200
+"""Levels of nesting that are read at all: far more than anybody writes, and composed in no time."""
+
+
 class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - not those of YAML 1.1
+    _depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.peek_event()  # type: ignore[no-untyped-call]
@@ -35,7 +40,12 @@ class _Loader(yaml.SafeLoader):
             _fail(event.start_mark, "an alias (*name) is not possible here, write it out")
         if getattr(event, "tag", None) is not None:
             _fail(event.start_mark, f"a tag ({event.tag}) is not possible here")
-        return super().compose_node(parent, index)
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise MarkupError("nested too deep")
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         values: dict[str, Any] = {}

@@ -645,7 +645,7 @@ async def test_postgresql_goes_away_amid_two_mails(tmp_path: Path, nats_server: 
             lines = mailer.logged("delivery_not_stored_yet")
             return {line["person"] for line in lines} == {"ada", "bob"} and asyncio.get_running_loop().time() > back_at
 
-        await until(insists)
+        await until(insists, within_s=30)
         await postgres.restart()
         await settled(stack, within_s=30)
         assert (await outcome_of(stack, ada)).name == "email_sent"
