@@ -19,7 +19,7 @@ _TRIGGERS = """
 _STAMPS = "SELECT person, properties FROM state.events WHERE name = 'email_sent'"
 _EVENTS = "SELECT name FROM state.events WHERE person = $1 ORDER BY happened_at"
 
-_POLL_S = 0.02
+_POLL_S = 0.1
 
 
 class NotInTime(Exception):
