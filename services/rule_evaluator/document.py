@@ -38,11 +38,6 @@ class Rule(Struct, frozen=True, eq=False):
     expires: Duration | None
     terms: Terms
 
-    @property
-    def is_live(self) -> bool:
-        """Evaluated. A rule in ``test`` is too; only its mails go elsewhere."""
-        return self.status in ("live", "test")
-
 
 class Reading(NamedTuple):
     """``rule`` is none if there is any error; each error and warning begins with a path in the document."""

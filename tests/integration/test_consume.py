@@ -167,7 +167,12 @@ async def test_a_bug_is_tried_ten_times_and_then_put_aside(
     assert reason == "failed 10 times, last with ZeroDivisionError: a bug"
 
 
-async def test_a_message_in_hand_is_nobody_elses_however_long_it_takes(stack: Stack, runtime: Runtime) -> None:
+@pytest.mark.parametrize(
+    ("concurrency", "names"), [(16, ["slow"]), (1, ["slow", "behind"])], ids=["in a handler", "waiting for one"]
+)
+async def test_a_message_in_hand_is_nobody_elses_however_long_it_takes(
+    stack: Stack, runtime: Runtime, concurrency: int, names: list[str]
+) -> None:
     seen: list[str] = []
     release = asyncio.Event()
 
@@ -175,11 +180,11 @@ async def test_a_message_in_hand_is_nobody_elses_however_long_it_takes(stack: St
         seen.append(trigger.id)
         await release.wait()
 
-    await consume(stack, runtime, handle, ack_wait_s=0.6)
-    await put(stack, "slow")
+    await consume(stack, runtime, handle, ack_wait_s=0.6, concurrency=concurrency)
+    await put(stack, *names)
 
     async def begun() -> bool:
-        return bool(seen)
+        return seen == ["slow"]
 
     await until(begun)
     loop = asyncio.get_running_loop()
@@ -195,7 +200,7 @@ async def test_a_message_in_hand_is_nobody_elses_however_long_it_takes(stack: St
         return await left(stack) == 0
 
     await until(done)
-    assert seen == ["slow"]
+    assert seen == names
 
 
 async def test_it_goes_on_after_the_server_was_killed(stack: Stack, runtime: Runtime) -> None:
@@ -219,34 +224,3 @@ async def test_it_goes_on_after_the_server_was_killed(stack: Stack, runtime: Run
         return seen == ["before", "after"]
 
     await until(two, within_s=5)
-
-
-async def test_what_waits_behind_a_slow_handler_is_nobody_elses_either(stack: Stack, runtime: Runtime) -> None:
-    seen: list[str] = []
-    release = asyncio.Event()
-
-    async def handle(trigger: Trigger) -> None:
-        seen.append(trigger.id)
-        await release.wait()
-
-    await consume(stack, runtime, handle, ack_wait_s=0.6, concurrency=1)
-    await put(stack, "slow", "behind")
-
-    async def begun() -> bool:
-        return seen == ["slow"]
-
-    await until(begun)
-    loop = asyncio.get_running_loop()
-    begun_at = loop.time()
-
-    async def three_waits_have_passed() -> bool:
-        return loop.time() - begun_at > 3 * 0.6
-
-    await until(three_waits_have_passed)
-    release.set()
-
-    async def done() -> bool:
-        return await left(stack) == 0
-
-    await until(done)
-    assert seen == ["slow", "behind"]
