@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from shared.clock import Instant
+from shared.clock import Duration, Instant
 
 Properties = dict[str, Any]
 
@@ -49,6 +49,7 @@ class HistoryEvent(Struct, frozen=True, array_like=True, gc=False):
     arrived: Instant
     properties: Properties
     trusted: bool = False
+    source: str = ""
 
 
 # --- Evaluation -------------------------------------------------------------------------------------------------------
@@ -80,11 +81,25 @@ class Person(Struct, array_like=True):
     count: int = 0
 
 
+class Joined(Struct, frozen=True, array_like=True):
+    """What another person turned out to be the same brings along: an anonymous visitor who signed in.
+
+    ``history``: events the person has not had before, numbered on from the person's own; ``profile``: attributes, which the
+    person's own go before; ``rules``: what was remembered of them.
+    """
+
+    profile: Properties = {}
+    history: list[HistoryEvent] = []
+    rules: dict[str, RuleState] = {}
+
+
 class Step(Struct, frozen=True, array_like=True, gc=False):
-    """One thing that happens to a person: the arrival of ``event`` at ``at``, or, without an event, a due timer."""
+    """One thing that happens to a person at ``at``: the arrival of ``event``, or of all that ``joined``; with neither, a due
+    timer."""
 
     at: Instant
     event: HistoryEvent | None = None
+    joined: Joined | None = None
 
 
 class Case(Struct, array_like=True):
@@ -143,15 +158,41 @@ class Verdict(Struct, omit_defaults=True):
 
 
 class Evaluate(Struct):
-    """Request on ``rules.evaluate``."""
+    """Request on ``rules.evaluate``. ``revision``: of the ``Interest`` by which the histories were chosen."""
 
     cases: list[Case]
+    revision: int = 0
 
 
 class Evaluated(Struct):
-    """Reply to ``Evaluate``: one verdict per case, in order."""
+    """Reply to ``Evaluate``: one verdict per case, in order. None at all, if the rules are at a later ``revision`` than
+    those the histories were chosen for: ask again with what those need."""
 
     verdicts: list[Verdict]
+    revision: int = 0
+
+
+class Need(Struct, frozen=True, array_like=True):
+    """Events that a condition must have to be judged at any later instant: those called ``name`` (any activity, if none),
+    of them the ``last`` so many (all, if none), and no longer than ``horizon`` after they happened (for ever, if none).
+    ``properties``: the names of theirs that are looked at."""
+
+    name: str | None
+    last: int | None = None
+    horizon: Duration | None = None
+    properties: tuple[str, ...] = ()
+
+
+class Interest(Struct, frozen=True):
+    """What the rules in force at ``revision`` need to know of people. Kept in the key-value bucket ``INTEREST``.
+
+    ``watched``: the revision at which a condition last began or ceased to be watched. Who was not looked at since then may
+    have a timer too many, or one too few.
+    """
+
+    revision: int
+    watched: int
+    needs: list[Need] = []
 
 
 class Verify(Struct):
@@ -336,6 +377,9 @@ OUTCOMES = frozenset(
     }
 )
 """Names of the events Beckon writes itself."""
+
+NOT_ACTIVITY = (OUTCOMES - {"email_opened", "email_clicked"}) | {"identify", "alias"}
+"""Names of the events that a person did not cause."""
 
 TAKEN_BACK = frozenset({"trigger_suppressed", "email_failed", "email_expired"})
 """Outcomes by which a firing came to nothing: it no longer counts towards ``reentry`` or caps."""

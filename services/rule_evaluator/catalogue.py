@@ -4,6 +4,7 @@ import asyncio
 
 import structlog
 
+from services.rule_evaluator.plan import Plan
 from services.rule_evaluator.rules import RuleSet, assemble
 from services.rule_evaluator.store import Store
 from shared import db, metrics
@@ -20,6 +21,7 @@ class Catalogue:
         self._store = store
         self._refreshing = asyncio.Lock()
         self.rules = RuleSet(revision=-1)
+        self.plan = Plan([])
 
     async def refresh(self) -> None:
         """Bring ``rules`` up to what is committed now. Raises what ``db.AWAY`` lists."""
@@ -27,6 +29,7 @@ class Catalogue:
             if await self._store.revision() == self.rules.revision:
                 return
             self.rules = assemble(*await self._store.current(), self.rules)
+            self.plan = Plan(self.rules.live.values())
         for unreadable in self.rules.unreadable:
             log.error("rule_unreadable", rule=unreadable.id, version=unreadable.version, errors=unreadable.errors)
         metrics.RULES_LIVE.set(len(self.rules.live))

@@ -6,7 +6,10 @@ A condition is a mapping with one head. ``HEADS`` is the table of them: a furthe
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from services.rule_evaluator.conditions import Combination, Condition, Elapsed, EventCount, Not, ProfileTest
+import msgspec
+
+from services.rule_evaluator.conditions import Combination, Condition, Elapsed, Not, ProfileTest
+from services.rule_evaluator.counting import EventCount, Kind, Measure, Sequence
 from services.rule_evaluator.places import Place, shown, suggestion
 from services.rule_evaluator.tallies import CountTest
 from services.rule_evaluator.values import COMPARISONS, Clause, ValueTest
@@ -19,6 +22,8 @@ DEEPEST = 100
 ACTIVITY = "activity"
 _LIST = "[{event: added_to_cart, within: 24h}, …]"
 _NAME = r"[^\x00-\x1f\x7f]{1,128}"
+_STEPS = "[{event: product_viewed}, {event: added_to_cart}]"
+KINDS: tuple[Kind, ...] = ("same", "distinct", "sum")
 _AT_LEAST_ONE = ValueTest((Clause("gte", 1),))
 
 
@@ -79,10 +84,37 @@ def _event(place: Place) -> Condition | None:
     count = parse_test(child, NUMERIC) if (child := place.given("count")) else _AT_LEAST_ONE
     within = child.duration(least=SECOND) if (child := place.given("within")) else None
     since = _since(child) if (child := place.given("since")) else None
-    same = child.text(_NAME, "the name of a property") if (child := place.given("same")) else None
+    measure = _measure(place)
     if name is None or count is None:
         return None
-    return EventCount(Selector(name, where), CountTest(count), within, since, same)
+    return EventCount(Selector(name, where), CountTest(count), within, since, measure)
+
+
+def _measure(place: Place) -> Measure | None:
+    given: list[tuple[Kind, Place]] = [(kind, child) for kind in KINDS if (child := place.given(kind))]
+    if len(given) > 1:
+        place.wrong(f"has {' and '.join(kind for kind, _ in given)}: only one of them can be counted")
+    for kind, child in given:
+        if (name := child.text(_NAME, "the name of a property")) is not None:
+            return Measure(kind, name)
+    return None
+
+
+def _sequence(place: Place) -> Condition | None:
+    steps = [_step(item) for item in place.child("sequence").items(_STEPS)]
+    within = child.duration(least=SECOND) if (child := place.required("within", "within: 24h")) else None
+    if within is None or not steps or None in steps:
+        return None
+    return Sequence(tuple(step for step in steps if step is not None), within)
+
+
+def _step(place: Place) -> Selector | None:
+    if not place.is_mapping("{event: product_viewed}"):
+        return None
+    place.only(("event", "where"))
+    name = child.event_name() if (child := place.required("event", "event: product_viewed")) else None
+    where = _where(place)
+    return Selector(name, where) if name is not None else None
 
 
 def _elapsed(place: Place) -> Condition | None:
@@ -106,13 +138,14 @@ HEADS: Mapping[str, Head] = {
     "all": _combination("all", decisive=False),
     "any": _combination("any", decisive=True),
     "not": Head(_not),
-    "event": Head(_event, ("where", "count", "within", "since", "same")),
+    "event": Head(_event, ("where", "count", "within", "since", *KINDS)),
     "elapsed": Head(_elapsed, ("since", "where")),
+    "sequence": Head(_sequence, ("within",)),
     "profile": Head(_profile, tuple(COMPARISONS)),
 }
 
 
-def _since(place: Place, where: Where = ()) -> Selector | None:
+def _since(place: Place, where: Where = Where()) -> Selector | None:  # noqa: B008 - frozen
     if place.value == ACTIVITY:
         return Selector(None, where)
     name = place.event_name()
@@ -122,9 +155,10 @@ def _since(place: Place, where: Where = ()) -> Selector | None:
 def _where(place: Place) -> Where:
     where = place.given("where")
     if where is None or not where.is_mapping("{price: {gte: 500}}"):
-        return ()
+        return Where()
     tests = {name: parse_test(where.child(name)) for name in where.value}
-    return tuple((name, test.compile()) for name, test in tests.items() if test is not None)
+    text = msgspec.json.encode(where.value, order="deterministic").decode() if tests else ""
+    return Where(text, tuple((name, test.compile()) for name, test in tests.items() if test is not None))
 
 
 # --- Tests ------------------------------------------------------------------------------------------------------------

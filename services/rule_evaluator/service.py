@@ -5,9 +5,8 @@ import structlog
 from services.rule_evaluator.advance import advance
 from services.rule_evaluator.catalogue import Catalogue
 from services.rule_evaluator.document import parse_document
-from services.rule_evaluator.rules import LiveRule
+from services.rule_evaluator.plan import Plan
 from services.rule_evaluator.store import Store
-from services.rule_evaluator.view import View
 from services.rule_evaluator.wire import CaseOnWire, EvaluateOnWire, VerifyOnWire
 from shared import metrics
 from shared.messages import Evaluated, GetRule, ListRules, PutRule, RuleFound, RulePut, RulesListed, Verdict, Verified
@@ -25,12 +24,12 @@ class Service:
         answered by somebody who does not know what it was for."""
         if any(self._catalogue.rules.is_older_than(case.rules) for case in request.cases):
             await self._catalogue.refresh()
-        live = list(self._catalogue.rules.live.values())
-        return Evaluated([self._verdict(live, case) for case in request.cases])
+        plan = self._catalogue.plan
+        return Evaluated([self._verdict(plan, case) for case in request.cases])
 
-    def _verdict(self, live: list[LiveRule], case: CaseOnWire) -> Verdict:
+    def _verdict(self, plan: Plan, case: CaseOnWire) -> Verdict:
         try:
-            verdict = advance(live, case.as_case())
+            verdict = advance(plan, case.as_case())
         except (
             Exception
         ) as error:  # a bug in a condition: the others of the batch go on, this person's rules stand still
@@ -53,7 +52,7 @@ class Service:
             status = known.status if known.baseline is None else "of a kind that only a newer release can read"
             return Verified(False, f"rule {request.rule} is {status}")
         person = request.person.as_person()
-        holds, _ = live.rule.when.evaluate(View(person.profile, person.history), request.at)
+        holds = self._catalogue.plan.holds(request.rule, person, request.at)
         return Verified(holds, "" if holds else "the condition no longer holds")
 
     async def on_put(self, request: PutRule) -> RulePut:

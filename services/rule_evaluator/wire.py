@@ -25,6 +25,7 @@ class EventOnWire(Struct, array_like=True, gc=False):
     arrived: Instant
     encoded: Raw
     trusted: bool = False
+    source: str = ""
 
     @property
     def properties(self) -> Properties:
@@ -45,9 +46,16 @@ class PersonOnWire(Struct, array_like=True):
         return cast(Person, self)
 
 
+class JoinedOnWire(Struct, array_like=True):
+    profile: Properties = {}
+    history: list[EventOnWire] = []
+    rules: dict[str, RuleState] = {}
+
+
 class StepOnWire(Struct, array_like=True):
     at: Instant
     event: EventOnWire | None = None
+    joined: JoinedOnWire | None = None
 
 
 class CaseOnWire(Struct, array_like=True):
@@ -61,6 +69,7 @@ class CaseOnWire(Struct, array_like=True):
 
 class EvaluateOnWire(Struct):
     cases: list[CaseOnWire]
+    revision: int = 0
 
 
 class VerifyOnWire(Struct):

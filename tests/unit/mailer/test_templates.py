@@ -57,7 +57,21 @@ def error_of(folder: Path, template: str = "hello", **profile: Any) -> str:
 
 
 class TestExamples:
-    NAMES = ("cart-reminder", "high-value-interest", "win-back")
+    NAMES = (
+        "browse-reminder",
+        "cart-reminder",
+        "follow-up",
+        "high-value-interest",
+        "reorder",
+        "thank-you",
+        "vip",
+        "welcome",
+        "welcome-back",
+        "win-back",
+    )
+
+    def test_these_are_all_that_ship(self) -> None:
+        assert tuple(sorted(path.name for path in EXAMPLES.iterdir() if path.name != "_parts")) == self.NAMES
 
     def test_they_have_no_flaws(self) -> None:
         assert Templates(EXAMPLES).flaws() == []
@@ -110,6 +124,44 @@ class TestExamples:
         assert "2 pieces" in mail.html
         gone = event(3, "removed_from_cart", product_id="c1")
         assert "Cup" not in Templates(EXAMPLES).render("cart-reminder", variables({}, KETTLE, CUP, gone)).html
+
+    def test_a_thank_you_tells_what_was_bought_and_not_to_look_at_it_again(self) -> None:
+        bought = event(3, "purchased", order_id="A-17", total=129.5, currency="EUR", products=[KETTLE.properties])
+        mail = Templates(EXAMPLES).render("thank-you", variables({}, bought, KETTLE, CUP))
+        for shown in (mail.html, mail.text):
+            assert "Your order A-17" in shown
+            assert "Total €129.50" in shown
+            assert shown.count("Copper kettle") == 1
+            assert "Cup" in shown
+
+    @pytest.mark.parametrize("properties", [KETTLE.properties, {"products": [{"product_id": "k1"}]}])
+    def test_a_reorder_links_what_was_bought(self, properties: dict[str, Any]) -> None:
+        bought = event(3, "purchased", **properties)
+        mail = Templates(EXAMPLES).render("reorder", variables({}, bought, KETTLE, CUP))
+        assert "Copper kettle" in mail.subject
+        assert 'href="https://shop.test/k1?a=1&amp;b=2"' in mail.html
+        assert "https://shop.test/k1?a=1&b=2" in mail.text
+        assert "Buy again" in mail.html
+        assert "Cup" not in mail.html + mail.text
+
+    @pytest.mark.parametrize("name", ["reorder", "thank-you"])
+    def test_a_purchase_can_say_anything(self, name: str) -> None:
+        nasty = '"><script>alert(1)</script>' + "x" * 500
+        said: list[dict[str, Any]] = [
+            dict.fromkeys(("product_id", "name", "order_id", "currency", "total"), nasty),
+            {"name": nasty, "url": "javascript:x", "image_url": "javascript:x", "total": 1, "currency": nasty},
+            {"name": {"a": [nasty]}, "product_id": [], "order_id": {"a": 1}, "total": [], "currency": 7, "url": 1},
+            {"products": [nasty, None, 7, [], {"name": nasty, "url": "https://x.test/" + nasty}] * 100},
+            {"products": 7},
+            {"products": {"name": nasty}},
+            {},
+        ]
+        for properties in said:
+            mail = Templates(EXAMPLES).render(name, variables({}, event(1, "purchased", **properties)))
+            assert "<script" not in mail.html
+            assert "javascript:" not in mail.html + mail.text
+            assert len(mail.subject) < 160
+            assert len(mail.html) < 15_000
 
 
 class TestContext:

@@ -3,13 +3,15 @@
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from services.rule_evaluator.advance import advance
 from services.rule_evaluator.document import parse_document
+from services.rule_evaluator.plan import Plan
 from services.rule_evaluator.rules import LiveRule
 from shared import profile
 from shared.clock import Instant
-from shared.messages import Case, Fire, HistoryEvent, Person, RuleState, Step, Verdict
+from shared.messages import Case, Fire, HistoryEvent, Joined, Person, RuleState, Step, Verdict
 
 
 def rule(when: Any, *, version: int = 1, live_since: Instant = 0, **document: Any) -> LiveRule:
@@ -49,15 +51,21 @@ class Shopper:
         self.does(name, at)
         self.rules = rules
 
+    def is_joined_by(self, other: "Shopper", at: Instant) -> None:
+        """The other one turns out to be the same person."""
+        brought = [structs.replace(event, n=self.person.count + event.n, arrived=at) for event in other.person.history]
+        self.goes_through([Step(at, joined=Joined(other.person.profile, brought, other.states))])
+
     def goes_through(self, steps: list[Step]) -> Verdict:
-        verdict = advance(self.rules, Case(self.person, self.states, steps))
+        verdict = advance(Plan(self.rules), Case(self.person, self.states, steps))
         events = [step.event for step in steps if step.event is not None]
+        events += [event for step in steps if step.joined is not None for event in step.joined.history]
         history = sorted([*self.person.history, *events], key=lambda event: (event.timestamp, event.n))
         attributes = self.person.profile
         for event in events:
             if event.name == "identify":
                 attributes = profile.merge(attributes, event.properties)
-        self.person = Person("ada", attributes, history, self.person.count + len(events))
+        self.person = Person("ada", attributes, history, max([self.person.count, *(event.n for event in events)]))
         self.states = verdict.rules
         self.fires += verdict.fires
         self.wake = verdict.wake

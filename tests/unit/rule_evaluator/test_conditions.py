@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from services.rule_evaluator.view import NEVER, View
+from services.rule_evaluator.code import look
+from services.rule_evaluator.conditions import holds_at
+from services.rule_evaluator.view import NEVER, Slots, View
 from shared.clock import DAY, HOUR, MINUTE, Instant
 from shared.messages import OUTCOMES, HistoryEvent
 from tests.unit.rule_evaluator.shopper import rule
@@ -22,13 +24,18 @@ def happened(*events: tuple[Any, ...]) -> list[HistoryEvent]:
 
 
 def truth(when: Any, history: list[HistoryEvent], t: Instant, **profile: Any) -> tuple[bool, Instant]:
-    return rule(when).rule.when.evaluate(View(profile, history), t)
+    """Whether it holds, and when that may change: by itself, or because something dated ahead happens."""
+    slots = Slots()
+    one = look([rule(when).rule.when.code(slots)], decisive=True)
+    view = View(slots, profile, history, t)
+    holds, change = one(view, t)
+    return holds, min(change, view.next_ahead())
 
 
 def because(when: Any, history: list[HistoryEvent], t: Instant) -> list[int]:
     condition = rule(when).rule.when
-    view = View({}, history)
-    return sorted({event.n for event in condition.because(view, t, wanted=condition.evaluate(view, t)[0])})
+    view = View(Slots(), {}, history, t)
+    return sorted({event.n for event in condition.because(view, t, wanted=holds_at(condition, view, t))})
 
 
 # --- event ------------------------------------------------------------------------------------------------------------
@@ -119,6 +126,64 @@ def test_the_largest_group_is_counted() -> None:
     assert because(when, both, 50 * MINUTE) == [2, 6], "of equal groups, the one that grew last"
 
 
+def test_different_values_are_counted() -> None:
+    when = {"event": "v", "distinct": "p", "count": {"gte": 2}, "within": "1h"}
+    history = happened(
+        ("v", 0, {"p": "x"}), ("v", 10 * MINUTE, {"p": "x"}), ("v", 20 * MINUTE, {}), ("v", 30 * MINUTE, {"p": "y"})
+    )
+    assert truth(when, history[:2], 15 * MINUTE) == (False, NEVER)
+    assert truth(when, history, 30 * MINUTE) == (True, 70 * MINUTE), "until the last look at x drops out"
+    assert truth({**when, "count": {"lt": 2}}, history, 30 * MINUTE) == (False, 70 * MINUTE)
+    assert because(when, history, 40 * MINUTE) == [1, 2, 3, 4]
+
+
+def test_a_value_seen_again_late_does_not_count_as_later() -> None:
+    when = {"event": "v", "distinct": "p", "count": {"gte": 2}, "within": "1h"}
+    slots = Slots()
+    one = look([rule(when).rule.when.code(slots)], decisive=True)
+    early, late = (
+        happened(("v", 30 * MINUTE, {"p": "x"}), ("v", 40 * MINUTE, {"p": "y"})),
+        happened(("v", 0, {"p": "x"})),
+    )
+    view = View(slots, {}, early, 40 * MINUTE)
+    assert one(view, 40 * MINUTE) == (True, 90 * MINUTE)
+    view.add(late[0], 50 * MINUTE)
+    assert one(view, 50 * MINUTE) == (True, 90 * MINUTE)
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [
+        ({"gte": 60}, (True, 60 * MINUTE)),
+        ({"gte": 50}, (True, 80 * MINUTE)),
+        ({"gt": 60}, (False, 70 * MINUTE)),
+        ({"lt": 40}, (False, 80 * MINUTE)),
+        (60, (True, 60 * MINUTE)),
+        ({"gte": 100}, (False, NEVER)),
+    ],
+)
+def test_a_property_is_added_up(count: Any, expected: tuple[bool, Instant]) -> None:
+    history = happened(
+        ("p", 0, {"total": 10}),
+        ("p", 10 * MINUTE, {"total": -20}),
+        ("p", 20 * MINUTE, {"total": 70}),
+        ("p", 25 * MINUTE, {"total": "much"}),
+        ("p", 25 * MINUTE, {"total": True}),
+        ("p", 25 * MINUTE, {}),
+    )
+    assert truth({"event": "p", "sum": "total", "count": count, "within": "1h"}, history, 30 * MINUTE) == expected
+
+
+def test_sums_are_exact_as_on_an_invoice() -> None:
+    dimes = happened(*(("p", n, {"total": 0.1}) for n in range(3)))
+    assert truth({"event": "p", "sum": "total", "count": 0.3}, dimes, 10)[0] is True
+    much = happened(("p", 0, {"total": 1e300}), ("p", 1, {"total": 0.1}), ("p", 2, {"total": -1e300}))
+    assert truth({"event": "p", "sum": "total", "count": 0.1}, much, 10)[0] is True
+    assert truth({"event": "p", "sum": "total", "count": {"lte": 0}}, [], 10)[0] is True, "nothing adds up to 0"
+    infinite = happened(("p", 0, {"total": float("inf")}), ("p", 1, {"total": 5}))
+    assert truth({"event": "p", "sum": "total", "count": 5}, infinite, 10)[0] is True
+
+
 @pytest.mark.parametrize(
     ("values", "largest"), [([1, 1.0, True], 2), (["1", 1], 1), ([True, True, 1], 2), ([[1], [1.0], [True]], 2)]
 )
@@ -171,6 +236,36 @@ def test_activity_is_what_a_person_caused(name: str) -> None:
     caused = name in {"page_viewed", "cart_abandonment", "email_opened", "email_clicked"}
     assert truth({"elapsed": "1h", "since": "activity"}, happened((name, 0)), HOUR)[0] is caused
     assert rule({"elapsed": "1h", "since": "activity"}).rule.concerns.covers(name) is caused
+
+
+# --- sequence ---------------------------------------------------------------------------------------------------------
+
+VIEW_CART_BUY = {
+    "sequence": [{"event": "view"}, {"event": "cart", "where": {"price": {"gte": 5}}}, {"event": "buy"}],
+    "within": "1h",
+}
+
+
+def test_steps_in_order() -> None:
+    in_order = happened(("view", 0), ("cart", 10 * MINUTE, {"price": 9}), ("view", 11 * MINUTE), ("buy", 20 * MINUTE))
+    assert truth(VIEW_CART_BUY, in_order, 20 * MINUTE) == (True, 60 * MINUTE), "until its first step drops out"
+    assert because(VIEW_CART_BUY, in_order, 20 * MINUTE) == [1, 2, 4]
+    assert truth(VIEW_CART_BUY, in_order, 60 * MINUTE) == (False, NEVER)
+    cheap = happened(("view", 0), ("cart", 1, {"price": 1}), ("buy", 2))
+    assert truth(VIEW_CART_BUY, cheap, 5) == (False, NEVER)
+    assert truth(VIEW_CART_BUY, happened(("cart", 0, {"price": 9}), ("view", 1), ("buy", 2)), 5) == (False, NEVER)
+
+
+def test_the_match_that_begins_last_counts() -> None:
+    when = {"sequence": [{"event": "a"}, {"event": "b"}], "within": "1h"}
+    history = happened(("a", 0), ("a", 10 * MINUTE), ("b", 20 * MINUTE), ("a", 30 * MINUTE))
+    assert truth(when, history, 30 * MINUTE) == (True, 70 * MINUTE)
+
+
+def test_each_step_is_an_event_of_its_own() -> None:
+    twice = {"sequence": [{"event": "a"}, {"event": "a"}], "within": "1h"}
+    assert truth(twice, happened(("a", 5)), 5)[0] is False
+    assert truth(twice, happened(("a", 5), ("a", 5)), 5)[0] is True, "at the same instant, in the order of arrival"
 
 
 # --- profile ----------------------------------------------------------------------------------------------------------
