@@ -41,6 +41,11 @@ class Outgoing(NamedTuple):
     msg_id: str
 
 
+def message_id(person: str, fact: str) -> str:
+    """The ``Nats-Msg-Id`` of a fact about a person."""
+    return hashlib.blake2b(f"{person}\0{fact}".encode(), digest_size=16).hexdigest()
+
+
 class _ApiError(Struct):
     err_code: int = 0
     description: str = ""
@@ -187,8 +192,7 @@ class Bus:
         """The event as a message of its person's partition. A repeat of the same event of the same person, also a
         client's, has the same ``Nats-Msg-Id``."""
         subject = subjects.event_subject(partition_of(event.person, self.partitions), outcome=event.source == "beckon")
-        msg_id = hashlib.blake2b(f"{event.person}\0{event.id}".encode(), digest_size=16).hexdigest()
-        return Outgoing(subject, encode(event), msg_id)
+        return Outgoing(subject, encode(event), message_id(event.person, event.id))
 
     async def dead_letter(self, reason: str, msg: Msg) -> None:
         """Put a message aside: whole, with its headers, where it came from and why. Raises ``BusUnavailable``."""

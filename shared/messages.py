@@ -215,19 +215,37 @@ class Verified(Struct):
 
 
 class GetPerson(Struct):
-    """Request on ``people.get.<partition>``."""
+    """Request on ``people.get.<partition>``. ``whole``: also what the rules remember, and past triggers."""
 
     person: str
+    whole: bool = False
+
+
+class PastTrigger(Struct, array_like=True):
+    """``outcome`` is none while it is on its way. ``person``: an earlier id of the person, maybe."""
+
+    id: str
+    person: str
+    rule: str
+    version: int
+    at: Instant
+    outcome: str | None = None
+    reason: str | None = None
+    outcome_at: Instant | None = None
 
 
 class PersonFound(Struct):
     """Reply to ``GetPerson``: the person after every event the stream held when the question came.
 
-    A person never heard of has an empty profile and no history.
+    A person never heard of has an empty profile and no history. Whoever turned out to be somebody else is found as that
+    other, whose ``aliases`` tell.
     """
 
     person: Person
     at: Instant
+    rules: dict[str, RuleState] = {}
+    triggers: list[PastTrigger] = []
+    aliases: list[str] = []
 
 
 # --- Rules ------------------------------------------------------------------------------------------------------------
@@ -258,10 +276,35 @@ class ListRules(Struct):
 
 
 class GetRule(Struct):
-    """Request on ``rules.get``; ``version`` 0 is the current one."""
+    """Request on ``rules.get``; ``version`` 0 is the current one. ``history``: tell of all versions, too."""
 
     id: str
     version: int = 0
+    history: bool = False
+
+
+class DeleteRule(Struct):
+    """Request on ``rules.delete``. Its versions stay on record, and one of them can be put again."""
+
+    id: str
+    by: str = ""
+
+
+class RuleDeleted(Struct):
+    """Reply to ``DeleteRule``. ``version`` 0: there is no such rule."""
+
+    id: str
+    version: int
+
+
+class GetSchema(Struct):
+    """Request on ``rules.schema``."""
+
+
+class SchemaFound(Struct):
+    """Reply to ``GetSchema``: the JSON Schema of a rule document, for editors."""
+
+    schema: str
 
 
 class RuleSummary(Struct):
@@ -271,6 +314,7 @@ class RuleSummary(Struct):
     status: str
     changed_at: Instant
     live_since: Instant | None = None
+    by: str = ""
 
 
 class RulesListed(Struct):
@@ -282,6 +326,7 @@ class RuleFound(Struct):
 
     summary: RuleSummary | None = None
     document: str = ""
+    versions: list[RuleSummary] = []
 
 
 # --- TRIGGERS and SENDS -----------------------------------------------------------------------------------------------

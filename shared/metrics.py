@@ -50,6 +50,22 @@ STATE_EVENTS = Counter(
     ["outcome"],
 )
 STATE_OUTCOMES = Counter("beckon_state_outcomes_total", "Outcomes, Beckon's own events, committed.")
+STATE_FORWARDED = Counter(
+    "beckon_state_forwarded_total", "Messages handed on, or handed over, to whom a person turned out to be."
+)
+IDENTITY_LINKS = Counter(
+    "beckon_identity_links_total",
+    "Two ids found to be one person: made; refused, because both are known and no trusted alias said so.",
+    ["outcome"],
+)
+HISTORIES_REFILLED = Counter(
+    "beckon_histories_refilled_total", "People of whom more had to be looked up, because new rules need more."
+)
+INTEREST_REVISION = Gauge("beckon_interest_revision", "The revision of the rules this process remembers people for.")
+SWEEP_PEOPLE = Counter(
+    "beckon_sweep_people_total", "People gone through because other conditions are watched: seen, armed.", ["outcome"]
+)
+SWEEP_PARTITIONS_LEFT = Gauge("beckon_sweep_partitions_left", "Owned partitions still to be gone through.")
 STATE_BATCH = Histogram("beckon_state_batch_steps", "Steps (events and due timers) in one commit.", buckets=SIZES)
 STATE_COMMIT_S = Histogram("beckon_state_commit_seconds", "How long one commit took.", buckets=FAST_S)
 STATE_EVALUATE_S = Histogram("beckon_state_evaluate_seconds", "How long one round of evaluation took.", buckets=FAST_S)

@@ -168,7 +168,7 @@ def _leaves(group: BaseException, kind: type[BaseException]) -> list[BaseExcepti
 async def run(name: str, settings: S, serve: Callable[[Runtime, S], Awaitable[None]]) -> None:
     """The life of a service: start, serve, stop."""
     async with asyncio.TaskGroup() as tasks:
-        runtime = Runtime(name, SystemClock(), tasks)
+        runtime = Runtime(name, SystemClock(settings.lapse), tasks)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, runtime.stopping.set)

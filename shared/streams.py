@@ -11,6 +11,8 @@ SENDS     ``sends.email``, ``sends.webhook``       until delivered
 DEAD      ``dead.<service>``                       30 days
 ========  =======================================  ============================================
 
+Beside them stands the key-value bucket INTEREST: what the rules in force need to know of people, the latest word only.
+
 A stream that is full refuses new messages (``discard: new``): the publisher gets an error at once and nothing that was
 acknowledged goes away. That rules out scheduled messages, which the server allows only with ``discard: old``: what must
 wait is given back with a delay instead. ``allow_direct`` stays off: a direct get may be answered by a replica that lags behind, and the
@@ -55,6 +57,7 @@ def declarations(partitions: int, replicas: int = 1, sizes: Sizes = Sizes()) -> 
     """The streams in the order in which they are made: EVENTS, which ``verify`` looks for, comes last."""
     return [
         _stream(subjects.DEAD, ["dead.*"], sizes.dead, replicas, max_age=30 * DAY_S),
+        _bucket(replicas),
         _work_queue(subjects.SENDS, ["sends.email", "sends.webhook"], sizes.sends, replicas),
         _work_queue(subjects.TRIGGERS, [subjects.ALL_TRIGGERS], sizes.triggers, replicas),
         _stream(
@@ -120,6 +123,22 @@ def _stream(
         duplicate_window=DUPLICATE_WINDOW_S,
         allow_atomic=True,
         metadata=metadata,
+    )
+
+
+def _bucket(replicas: int) -> StreamConfig:
+    """A key-value bucket as NATS ADR-8 lays it down."""
+    return StreamConfig(
+        name=subjects.INTEREST_STREAM,
+        subjects=[f"$KV.{subjects.INTEREST}.>"],
+        storage=StorageType.FILE,
+        discard=DiscardPolicy.NEW,
+        max_bytes=16 * MIB,
+        max_msgs_per_subject=1,
+        num_replicas=replicas,
+        allow_rollup_hdrs=True,
+        deny_delete=True,
+        allow_direct=True,
     )
 
 

@@ -9,19 +9,37 @@ ALL_TRIGGERS = "triggers.>"
 ALL_OUTCOMES = "events.*.outcome"
 SENDS_EMAIL = "sends.email"
 
+INTEREST = "INTEREST"
+"""The key-value bucket in which the rules say what they need to know; its stream and its one key follow."""
+INTEREST_STREAM = f"KV_{INTEREST}"
+INTEREST_LIVE = f"$KV.{INTEREST}.live"
+
 RULES_EVALUATE = "rules.evaluate"
 RULES_VERIFY = "rules.verify"
 RULES_PUT = "rules.put"
 RULES_LIST = "rules.list"
 RULES_GET = "rules.get"
+RULES_DELETE = "rules.delete"
+RULES_SCHEMA = "rules.schema"
+RULES_EXPLAIN = "rules.explain"
+RULES_BACKTEST = "rules.backtest"
 POLICY_PUT = "policy.put"
 POLICY_GET = "policy.get"
+POLICY_FORECAST = "policy.forecast"
 SUPPRESSIONS_PUT = "suppressions.put"
+SWEEP_PROGRESS = "sweep.progress"
+HISTORY_READ = "history.read"
+HISTORY_LINKS = "history.links"
 
 
 def event_subject(partition: int, *, outcome: bool = False) -> str:
     """What a site reports and what Beckon did are told apart, so that outcomes can be followed alone."""
     return f"events.{partition}.{'outcome' if outcome else 'site'}"
+
+
+def actor_subject(partition: int) -> str:
+    """What one person's actor says to another's."""
+    return f"events.{partition}.actor"
 
 
 def partition_events(partition: int) -> str:

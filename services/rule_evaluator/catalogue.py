@@ -1,14 +1,16 @@
 """The rules as this process knows them, never more than a second behind."""
 
 import asyncio
+from collections.abc import Callable
 
 import structlog
 
 from services.rule_evaluator.plan import Plan
-from services.rule_evaluator.rules import RuleSet, assemble
+from services.rule_evaluator.rules import Revision, RuleSet, assemble
 from services.rule_evaluator.store import Store
 from shared import db, metrics
 from shared.bus import describe
+from shared.messages import Interest
 
 log = structlog.get_logger()
 
@@ -17,23 +19,27 @@ LOOK_EVERY_S = 0.9
 
 
 class Catalogue:
-    def __init__(self, store: Store) -> None:
+    """``on_change`` is told of every set of rules that comes into force here."""
+
+    def __init__(self, store: Store, on_change: Callable[[Interest], None]) -> None:
         self._store = store
+        self._on_change = on_change
         self._refreshing = asyncio.Lock()
-        self.rules = RuleSet(revision=-1)
+        self.rules = RuleSet(Revision(-1, -1))
         self.plan = Plan([])
 
     async def refresh(self) -> None:
         """Bring ``rules`` up to what is committed now. Raises what ``db.AWAY`` lists."""
         async with self._refreshing:
-            if await self._store.revision() == self.rules.revision:
+            if await self._store.revision() == self.rules.revision.number:
                 return
             self.rules = assemble(*await self._store.current(), self.rules)
             self.plan = Plan(self.rules.live.values())
+            self._on_change(Interest(*self.rules.revision, self.plan.needs()))
         for unreadable in self.rules.unreadable:
             log.error("rule_unreadable", rule=unreadable.id, version=unreadable.version, errors=unreadable.errors)
         metrics.RULES_LIVE.set(len(self.rules.live))
-        log.info("rules_followed", revision=self.rules.revision, live=sorted(self.rules.live))
+        log.info("rules_followed", revision=self.rules.revision.number, live=sorted(self.rules.live))
 
     async def follow(self) -> None:
         """For ever. While PostgreSQL is away the rules stay as they were."""

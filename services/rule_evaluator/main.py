@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+from services.rule_evaluator.announcer import Announcer
 from services.rule_evaluator.catalogue import Catalogue
 from services.rule_evaluator.folder import put_folder
 from services.rule_evaluator.service import Service
@@ -12,7 +13,7 @@ from services.rule_evaluator.wire import EvaluateOnWire, VerifyOnWire
 from shared import runtime as processes
 from shared import subjects
 from shared.endpoints import Endpoint, serve_endpoints
-from shared.messages import GetRule, ListRules, PutRule
+from shared.messages import DeleteRule, GetRule, GetSchema, ListRules, PutRule
 from shared.runtime import Runtime
 
 
@@ -20,7 +21,8 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
     store = Store(await runtime.open_pool(settings.database_url, "rules", MIGRATIONS))
     if settings.rules_dir:
         await put_folder(Path(settings.rules_dir), store)
-    catalogue = Catalogue(store)
+    announcer = Announcer()
+    catalogue = Catalogue(store, announcer.announce)
     await catalogue.refresh()
     following = runtime.start("follow rules", catalogue.follow())
 
@@ -30,9 +32,11 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
 
     runtime.on_stop("stop following rules", stop_following)
     service = Service(catalogue, store)
+    bus = await runtime.connect_bus(settings)
+    runtime.start("announce interest", announcer.run(bus))
     await serve_endpoints(
         runtime,
-        await runtime.connect_bus(settings),
+        bus,
         "rule-evaluator",
         [
             Endpoint(subjects.RULES_EVALUATE, EvaluateOnWire, service.on_evaluate),
@@ -40,6 +44,8 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
             Endpoint(subjects.RULES_PUT, PutRule, service.on_put),
             Endpoint(subjects.RULES_LIST, ListRules, service.on_list),
             Endpoint(subjects.RULES_GET, GetRule, service.on_get),
+            Endpoint(subjects.RULES_DELETE, DeleteRule, service.on_delete),
+            Endpoint(subjects.RULES_SCHEMA, GetSchema, service.on_schema),
         ],
     )
 

@@ -1,7 +1,7 @@
 """A rule in force, and all rules as they are at some revision. Pure."""
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -27,7 +27,7 @@ class Stored(NamedTuple):
     id: str
     version: int
     document: str
-    status: Status
+    status: Status | Literal["deleted"]
     baseline: int | None
     live_since: Instant | None
 
@@ -40,10 +40,17 @@ class Unreadable(NamedTuple):
     errors: list[str]
 
 
+class Revision(NamedTuple):
+    """``number`` grows with every change; at ``watched`` a condition last began or ceased to be watched."""
+
+    number: int
+    watched: int
+
+
 class RuleSet(Struct, frozen=True, eq=False):
     """Every rule at a ``revision``; ``live`` are those that are evaluated, by id."""
 
-    revision: int
+    revision: Revision
     live: Mapping[str, LiveRule] = {}
     stored: Mapping[str, Stored] = {}
     unreadable: tuple[Unreadable, ...] = ()
@@ -56,7 +63,7 @@ class RuleSet(Struct, frozen=True, eq=False):
         return False
 
 
-def assemble(revision: int, stored: Iterable[Stored], before: RuleSet) -> RuleSet:
+def assemble(revision: Revision, stored: Iterable[Stored], before: RuleSet) -> RuleSet:
     """The set at ``revision``. What is unchanged since ``before`` is not read anew."""
     every = {rule.id: rule for rule in stored}
     live: dict[str, LiveRule] = {}

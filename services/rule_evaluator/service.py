@@ -1,15 +1,31 @@
 """What the rule-evaluator answers."""
 
+import msgspec
 import structlog
 
 from services.rule_evaluator.advance import advance
 from services.rule_evaluator.catalogue import Catalogue
 from services.rule_evaluator.document import parse_document
 from services.rule_evaluator.plan import Plan
+from services.rule_evaluator.schema import rule_schema
 from services.rule_evaluator.store import Store
 from services.rule_evaluator.wire import CaseOnWire, EvaluateOnWire, VerifyOnWire
 from shared import metrics
-from shared.messages import Evaluated, GetRule, ListRules, PutRule, RuleFound, RulePut, RulesListed, Verdict, Verified
+from shared.messages import (
+    DeleteRule,
+    Evaluated,
+    GetRule,
+    GetSchema,
+    ListRules,
+    PutRule,
+    RuleDeleted,
+    RuleFound,
+    RulePut,
+    RulesListed,
+    SchemaFound,
+    Verdict,
+    Verified,
+)
 
 log = structlog.get_logger()
 
@@ -20,12 +36,17 @@ class Service:
         self._store = store
 
     async def on_evaluate(self, request: EvaluateOnWire) -> Evaluated:
-        """A state that a replica with newer rules has written makes this one look for them first, so that no timer is
-        answered by somebody who does not know what it was for."""
-        if any(self._catalogue.rules.is_older_than(case.rules) for case in request.cases):
+        """A state that a replica with newer rules has written, or a question that knows of newer ones, makes this one
+        look for them first, so that no timer is answered by somebody who does not know what it was for. Histories that
+        were chosen for earlier rules are not looked at: they may lack what the new ones need."""
+        rules = self._catalogue.rules
+        if request.revision > rules.revision.number or any(rules.is_older_than(case.rules) for case in request.cases):
             await self._catalogue.refresh()
+            rules = self._catalogue.rules
+        if 0 < request.revision < rules.revision.watched:
+            return Evaluated([], rules.revision.number)
         plan = self._catalogue.plan
-        return Evaluated([self._verdict(plan, case) for case in request.cases])
+        return Evaluated([self._verdict(plan, case) for case in request.cases], rules.revision.number)
 
     def _verdict(self, plan: Plan, case: CaseOnWire) -> Verdict:
         try:
@@ -69,4 +90,17 @@ class Service:
         return RulesListed(await self._store.list_current())
 
     async def on_get(self, request: GetRule) -> RuleFound:
-        return await self._store.get(request.id, request.version)
+        found = await self._store.get(request.id, request.version)
+        if request.history:
+            found.versions = await self._store.versions(request.id)
+        return found
+
+    async def on_delete(self, request: DeleteRule) -> RuleDeleted:
+        version = await self._store.delete(request.id, request.by)
+        await self._catalogue.refresh()
+        if version is not None:
+            log.info("rule_deleted", rule=request.id, version=version, by=request.by)
+        return RuleDeleted(request.id, version or 0)
+
+    async def on_schema(self, _: GetSchema) -> SchemaFound:
+        return SchemaFound(msgspec.json.format(msgspec.json.encode(rule_schema()), indent=2).decode())

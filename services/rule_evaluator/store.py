@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import asyncpg
 
 from services.rule_evaluator.document import Rule
-from services.rule_evaluator.rules import Stored
+from services.rule_evaluator.rules import Revision, Stored
 from shared import db
 from shared.clock import Instant, from_datetime
 from shared.messages import RuleFound, RuleSummary
@@ -44,7 +44,7 @@ class Store:
         assert isinstance(number, int), "the row is made by the migration and never deleted"
         return number
 
-    async def current(self) -> tuple[int, list[Stored]]:
+    async def current(self) -> tuple[Revision, list[Stored]]:
         """The revision, and the current version of every rule at it."""
         rows = await self._pool.fetch(_SQL["current"])
         stored = [
@@ -54,7 +54,7 @@ class Store:
             for row in rows
             if row["id"] is not None
         ]
-        return rows[0]["number"], stored
+        return Revision(rows[0]["number"], rows[0]["watched"]), stored
 
     async def list_current(self) -> list[RuleSummary]:
         return [_summary(row) for row in await self._pool.fetch(_SQL["list"])]
@@ -63,6 +63,15 @@ class Store:
         """The current version if ``version`` is 0. Without a summary if there is no such rule or version."""
         row = await self._pool.fetchrow(_SQL["get"], rule_id, version)
         return RuleFound(_summary(row), row["document"]) if row is not None else RuleFound()
+
+    async def versions(self, rule_id: str) -> list[RuleSummary]:
+        """All versions of a rule, the first one first."""
+        return [_summary(row) for row in await self._pool.fetch(_SQL["versions"], rule_id)]
+
+    async def delete(self, rule_id: str, by: str) -> int | None:
+        """The version that says so; none if there is no such rule."""
+        version: int | None = await self._pool.fetchval(_SQL["delete"], rule_id, by)
+        return version
 
     @asynccontextmanager
     async def changes(self) -> AsyncIterator[Callable[[float], Awaitable[None]]]:
@@ -102,6 +111,7 @@ def _summary(row: Any) -> RuleSummary:
         status=row["status"],
         changed_at=from_datetime(row["changed_at"]),
         live_since=_instant(row["live_since"]),
+        by=row["put_by"],
     )
 
 

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Raw, Struct, structs
 
 from services.state import identity
-from services.state.identity import Claim, Handover, Link, Message
+from services.state.identity import Handover, Link, Message, Tie
 from services.state.memory import Memory, Remembered
 from shared import profile
 from shared.clock import Instant
@@ -122,7 +122,7 @@ class Accepted(Struct):
 
     steps: list[Step] = []
     stored: list[Stored] = []
-    claims: list[Claim] = []
+    ties: list[Tie] = []
     absorbed: list[Absorbed] = []
     forwarded: list[Message] = []
     left: Link | None = None
@@ -184,8 +184,8 @@ def _accept_event(accepted: Accepted, key: str, event: Event, arrival: Arrival, 
     accepted.steps.append(Step(arrived, cast(HistoryEvent, remembered)))
     accepted.stored.append(Stored(event, arrival.sequence, arrived, n))
     accepted.received[arrived] = event.received
-    if (claim := identity.claim(event, key)) is not None:
-        accepted.claims.append(claim)
+    if (tie := identity.tie(event, key)) is not None:
+        accepted.ties.append(tie)
 
 
 def _accept_handover(accepted: Accepted, handover: Handover, arrival: Arrival, known: Known) -> None:

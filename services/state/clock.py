@@ -10,7 +10,7 @@ from collections.abc import Callable
 import structlog
 
 from shared import metrics
-from shared.clock import MILLISECOND, Clock, Duration, Instant, SystemClock
+from shared.clock import MILLISECOND, Clock, Duration, Instant, Lapse, SystemClock
 
 log = structlog.get_logger()
 
@@ -22,7 +22,15 @@ def _monotonic() -> Duration:
 
 
 class DatabaseClock:
-    def __init__(self, machine: Clock | None = None, monotonic: Callable[[], Duration] = _monotonic) -> None:
+    """``now`` is told in the time of ``lapse``; all the rest is real."""
+
+    def __init__(
+        self,
+        lapse: Lapse = Lapse(),  # noqa: B008 - frozen
+        machine: Clock | None = None,
+        monotonic: Callable[[], Duration] = _monotonic,
+    ) -> None:
+        self._lapse = lapse
         self._machine = machine or SystemClock()
         self._monotonic = monotonic
         self._offset = self._machine.now() - monotonic()
@@ -33,7 +41,7 @@ class DatabaseClock:
         return self._monotonic()
 
     def now(self) -> Instant:
-        self._last = max(self._last, self._monotonic() + self._offset)
+        self._last = max(self._last, self._lapse.instant(self._monotonic() + self._offset))
         return self._last
 
     def observe(self, database: Instant, asked: Duration, answered: Duration) -> None:

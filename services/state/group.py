@@ -13,18 +13,21 @@ import nats.errors
 import structlog
 
 from services.state import actor as actors
-from services.state import intake
-from services.state.actor import Actor, Arrival
-from services.state.evaluator import Evaluator
+from services.state import intake, work
+from services.state.actor import Actor, Limits
+from services.state.evaluator import Evaluator, Stale
 from services.state.intake import Turn
+from services.state.interest import Following
+from services.state.memory import Memory
 from services.state.outbox import Outbox
 from services.state.partition import Partition
-from services.state.store import Claim, Commit, Fenced, Loaded, Position, Saved, Store
+from services.state.store import Claim, Commit, Fenced, Loaded, Position, Store
+from services.state.work import Done, Work
 from shared import db, metrics
 from shared.bus import Bus, describe
-from shared.clock import MINUTE, SECOND, Clock, Duration, Instant
+from shared.clock import MINUTE, SECOND, Clock, Duration, Instant, Lapse
 from shared.errors import BusUnavailable, Unavailable
-from shared.messages import Person, Step, Verdict
+from shared.messages import Verdict
 
 log = structlog.get_logger()
 
@@ -34,8 +37,8 @@ LINGER_S = 0.004
 LINGER_BELOW = 100
 HORIZON = 5 * MINUTE
 """How far ahead timers are kept in memory."""
-RETRY_FAILED = MINUTE
-"""When a person's rules are tried again after their evaluation failed."""
+RECORDED = 5000
+"""Events of a person that are looked through when the rules need more than was remembered."""
 
 _stored = metrics.STATE_EVENTS.labels("stored")
 _duplicate = metrics.STATE_EVENTS.labels("duplicate")
@@ -52,17 +55,22 @@ class Group:
         evaluator: Evaluator,
         outbox: Outbox,
         clock: Clock,
-        history_limit: int,
+        following: Following,
+        limits: Limits,
         resident: int,
+        lapse: Lapse = Lapse(),  # noqa: B008 - frozen
     ) -> None:
         self._store = store
         self._bus = bus
         self._evaluator = evaluator
         self._outbox = outbox
         self._clock = clock
+        self._following = following
+        self._limits = limits
+        self._lapse = lapse
+        self._horizon = HORIZON * lapse.speed
         self._held: Callable[[], bool] = lambda: False
         self._on_lost: Callable[[], None] = lambda: None
-        self._history_limit = history_limit
         self._resident = resident
         self._partitions: dict[int, Partition] = {}
         self._actors: OrderedDict[str, Loaded] = OrderedDict()
@@ -99,8 +107,9 @@ class Group:
         numbers = [partition.id for partition in opened]
         async with self._turn:
             if not self._partitions:
-                self._loaded_until = self._clock.now() + HORIZON
+                self._loaded_until = self._clock.now() + self._horizon
             self._partitions |= {partition.id: partition for partition in opened}
+            self._following.at_least(max(claim.swept or 0 for claim in claims))
             await self._load_timers(numbers, None, self._loaded_until)
         await self._outbox.sweep(numbers)
         self._work.set()
@@ -134,30 +143,53 @@ class Group:
 
     # --- Questions ----------------------------------------------------------------------------------------------------
 
-    async def person(self, number: int, key: str) -> Person:
+    async def actor(self, number: int, key: str) -> Actor:
         """The person after everything the stream held when this was asked. Raises ``Unavailable`` if not ours."""
         partition = self._partitions.get(number)
         if partition is None:
             raise Unavailable(f"partition {number} is not held here")
         await partition.committed_through(await partition.last())
         if key in self._actors:
-            return self._actors[key].actor.person(key)
+            return self._actors[key].actor
         loaded = (await self._store.load([(number, key)])).get(key)
         if not self._held() or self._partitions.get(number) is not partition:
             raise Unavailable(f"partition {number} moves to another process")
-        return (loaded.actor if loaded else Actor()).person(key)
+        return loaded.actor if loaded else Actor()
 
     async def arm_overdue(self, overdue: Duration) -> int:
         """Arm every timer that is overdue and in nobody's heap; answers how many there were."""
         async with self._turn:
             found = 0
-            rows = await self._store.due_between(list(self._partitions), None, self._clock.now() - overdue)
+            late = self._clock.now() - overdue * self._lapse.speed
+            rows = await self._store.due_between(list(self._partitions), None, late)
             for number, person, due in rows:
                 if person not in self._partitions[number].timers:
                     self._partitions[number].timers.arm(person, due)
                     found += 1
         self._work.set()
         return found
+
+    # --- Sweeps -------------------------------------------------------------------------------------------------------
+
+    async def settled(self) -> None:
+        """Wait until the turn in hand, if there is one, is over."""
+        async with self._turn:
+            pass
+
+    def epoch(self, number: int) -> int:
+        """Raises ``Fenced`` if the partition is not held any longer."""
+        if number not in self._partitions or not self._held():
+            raise Fenced(f"partition {number} is not held here")
+        return self._partitions[number].epoch
+
+    def rearmed(self, number: int, key: str, due: Instant | None) -> None:
+        """The timer was set outside the loop. If a turn in hand still sets it by what it knew, that is early at worst."""
+        if number not in self._partitions:
+            return
+        self._arm(self._partitions[number], key, due)
+        if key in self._actors:
+            self._actors[key] = self._actors[key]._replace(due=due)
+        self._work.set()
 
     # --- The loop -----------------------------------------------------------------------------------------------------
 
@@ -181,11 +213,11 @@ class Group:
 
     async def _take_turn(self) -> None:
         now = self._clock.now()
-        if self._partitions and now >= self._loaded_until - HORIZON // 2:
-            await self._load_timers(list(self._partitions), self._loaded_until, now + HORIZON)
-            self._loaded_until = now + HORIZON
+        if self._partitions and now >= self._loaded_until - self._horizon // 2:
+            await self._load_timers(list(self._partitions), self._loaded_until, now + self._horizon)
+            self._loaded_until = now + self._horizon
         await intake.ask_for_barriers(self._partitions.values(), now)
-        turn = await intake.take(self._partitions.values(), self._limit)
+        turn = await intake.take(self._partitions.values(), self._limit, self._lapse)
         if not turn.partitions:
             return
         for received, reason in turn.unreadable:
@@ -210,7 +242,8 @@ class Group:
             await self._bus.dead_letter(f"cannot be committed: {error}", received.msg)
         for person in turn.due:
             log.error("timer_cannot_be_committed", person=person, **describe(error))
-        await self._commit(Commit(self._positions(turn)), {}, turn)
+        positions = [Position(p.id, p.epoch, p.taken, p.taken_time) for p in turn.partitions.values()]
+        await self._commit(Done(Commit(positions), {}, [], {}), turn)
 
     async def _something_to_do(self) -> None:
         """Until messages are there or a timer is due. When it is quiet a message is taken at once; when the last turn
@@ -235,7 +268,7 @@ class Group:
     def _until_due(self) -> float:
         """Seconds until a timer is due; at most one, so that nothing depends on a wake-up call that was missed."""
         now = self._clock.now()
-        earliest = now + SECOND
+        earliest = now + SECOND * self._lapse.speed
         for partition in self._partitions.values():
             due = partition.timers.next_due()
             if due is None:
@@ -243,27 +276,34 @@ class Group:
             if due <= now and partition.barrier and partition.taken < partition.barrier.position:
                 continue  # waits for messages that are known to be in the stream
             earliest = min(earliest, due)
-        return (earliest - now) / SECOND
+        return (earliest - now) / (SECOND * self._lapse.speed)
 
     async def _process(self, turn: Turn) -> None:
+        begun, verdicts, memory = await self._judge(turn)
+        done = work.conclude(begun, self._actors, verdicts, memory, self._limits, self._clock.now())
+        for key, error in done.failed.items():
+            log.error("evaluation_failed", person=key, error=error)
+        await self._outbox.forward(done.sent)
+        await self._commit(done, turn)
+        outcomes = sum(stored.event.source == "beckon" for stored in done.commit.events)
+        _stored.inc(len(done.commit.events) - outcomes)
+        metrics.STATE_OUTCOMES.inc(outcomes)
+        _duplicate.inc(sum(map(len, turn.arrivals.values())) - len(done.commit.events) - len(done.sent))
+
+    async def _judge(self, turn: Turn) -> tuple[Work, dict[str, Verdict], Memory]:
+        """What everybody in the turn is asked, and what the rules say; with the memory by which they were asked."""
         await self._load([(turn.homes[key], key) for key in turn.people if key not in self._actors])
-        steps: dict[str, list[Step]] = {}
-        new: list[Arrival] = []
         for key in turn.people:
             self._actors.move_to_end(key)
-            taken, accepted = actors.accept(self._actors[key].actor, turn.arrivals.get(key, ()))
-            new += accepted
-            if key in turn.until:
-                taken = actors.with_timer(taken, turn.until[key])
-            if taken:
-                steps[key] = taken
-        verdicts = await self._verdicts(steps)
-        commit, kept = self._conclude(turn, steps, verdicts, new)
-        await self._commit(commit, kept, turn)
-        outcomes = sum(arrival.event.source == "beckon" for arrival in new)
-        _stored.inc(len(new) - outcomes)
-        metrics.STATE_OUTCOMES.inc(outcomes)
-        _duplicate.inc(sum(map(len, turn.arrivals.values())) - len(new))
+        while True:
+            memory = await self._following.current()
+            begun = work.begin(turn, self._actors, memory)
+            if await self._refill([key for key in begun.asked if not self._actors[key].actor.complete(memory)], memory):
+                begun = work.begin(turn, self._actors, memory)
+            try:
+                return begun, await self._verdicts(begun, memory), memory
+            except Stale as stale:
+                await self._following.reach(stale.revision)
 
     async def _load(self, people: list[tuple[int, str]]) -> None:
         if not people:
@@ -272,78 +312,65 @@ class Group:
         for _, key in people:
             self._actors[key] = loaded.get(key) or Loaded(Actor(), None)
 
-    async def _verdicts(self, steps: dict[str, list[Step]]) -> dict[str, Verdict]:
+    async def _refill(self, people: list[str], memory: Memory) -> bool:
+        """The rules need what these people no longer remember: look it up in what is recorded of them."""
+        for key in people:
+            actor, due = self._actors[key]
+            recorded = await self._store.recorded(key, RECORDED)
+            self._actors[key] = Loaded(actors.refilled(actor, recorded, memory, self._limits), due)
+            metrics.HISTORIES_REFILLED.inc()
+        return bool(people)
+
+    async def _verdicts(self, begun: Work, memory: Memory) -> dict[str, Verdict]:
         """Ask until answered: while no rule-evaluator is there events wait in the stream, and nothing is decided."""
-        cases = [actors.case(self._actors[key].actor, key, taken) for key, taken in steps.items()]
         delay_s = 0.02
-        while cases:
+        while begun.asked:
             try:
-                return dict(zip(steps, await self._evaluator.evaluate(cases), strict=True))
+                answers = await self._evaluator.evaluate(list(begun.asked.values()), memory.revision)
+                return dict(zip(begun.asked, answers, strict=True))
+            except Stale:
+                raise
             except Unavailable as error:
                 if self._stopping or not self._held():
                     raise
-                log.warning("evaluation_waits", cases=len(cases), **describe(error))
+                log.warning("evaluation_waits", cases=len(begun.asked), **describe(error))
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, 0.5)
         return {}
 
-    def _conclude(
-        self, turn: Turn, steps: dict[str, list[Step]], verdicts: dict[str, Verdict], new: list[Arrival]
-    ) -> tuple[Commit, dict[str, Loaded]]:
-        """Everything the turn made, and the actors as they are once it is committed."""
-        now = self._clock.now()
-        received = {(arrival.event.person, arrival.arrived): arrival.event.received for arrival in new}
-        commit = Commit(self._positions(turn), events=new, fates=actors.fates(new))
-        kept: dict[str, Loaded] = {}
-        for key, taken in steps.items():
-            before, stored = self._actors[key]
-            verdict = verdicts[key]
-            if verdict.error:
-                log.error("evaluation_failed", person=key, error=verdict.error)
-                verdict.wake = now + RETRY_FAILED
-            after, remembered = actors.encode(actors.settle(before, taken, verdict, self._history_limit))
-            due = actors.next_due(stored, verdict.wake, turn.until.get(key, now))
-            kept[key] = Loaded(after, due)
-            commit.actors.append(Saved(turn.homes[key], key, remembered, due))
-            for fire in verdict.fires:
-                came = 0 if fire.timer else received.get((key, fire.at), 0)
-                commit.triggers.append((turn.homes[key], actors.trigger(key, fire, before, taken, came)))
-        return commit, kept
-
-    def _positions(self, turn: Turn) -> list[Position]:
-        return [Position(p.id, p.epoch, p.taken, p.taken_time) for p in turn.partitions.values()]
-
-    async def _commit(self, commit: Commit, kept: dict[str, Loaded], turn: Turn) -> None:
+    async def _commit(self, done: Done, turn: Turn) -> None:
         if not self._held():
             raise Fenced("the lease could not be renewed in time")
         with metrics.STATE_COMMIT_S.time():
-            await self._store.commit(commit)
+            links = await self._store.commit(done.commit)
         now = self._clock.now()
-        for key, loaded in kept.items():
+        for key, loaded in done.kept.items():
             self._actors[key] = loaded
-            timers = turn.partitions[turn.homes[key]].timers
-            if loaded.due is not None and loaded.due < self._loaded_until:
-                timers.arm(key, loaded.due)
-            else:
-                timers.disarm(key)
+            self._arm(turn.partitions[turn.homes[key]], key, loaded.due)
         while len(self._actors) > self._resident:
             self._actors.popitem(last=False)
-        for position in commit.positions:
+        for position in done.commit.positions:
             turn.partitions[position.id].applied(position.checkpoint)
-        await self._outbox.publish([trigger for _, trigger in commit.triggers])
-        _measure(commit, turn, now)
+        await self._outbox.publish([trigger for _, trigger in done.commit.triggers])
+        await self._outbox.tell(links)
+        self._measure(done, turn, now)
+
+    def _arm(self, partition: Partition, key: str, due: Instant | None) -> None:
+        if due is not None and due < self._loaded_until:
+            partition.timers.arm(key, due)
+        else:
+            partition.timers.disarm(key)
 
     async def _load_timers(self, partitions: Collection[int], start: Instant | None, end: Instant) -> None:
         """Bring timers of the next minutes into memory. ``start`` none: also everything that is overdue."""
         for number, person, due in await self._store.due_between(partitions, start, end):
             self._partitions[number].timers.arm(person, due)
 
+    def _measure(self, done: Done, turn: Turn, now: Instant) -> None:
+        metrics.STATE_BATCH.observe(len(done.commit.events) + len(turn.due))
+        work.measure(done, turn, now, lambda kind, late: _LATE[kind].observe(max(0, self._lapse.real(late)) / SECOND))
+        for _, trigger in done.commit.triggers:
+            metrics.TRIGGERS_FIRED.labels(trigger.rule).inc()
 
-def _measure(commit: Commit, turn: Turn, now: Instant) -> None:
-    metrics.STATE_BATCH.observe(len(commit.events) + len(turn.due))
-    for arrival in commit.events:
-        metrics.EVENT_LATENCY_S.observe(max(0, now - arrival.arrived) / SECOND)
-    for due in turn.due.values():
-        metrics.TIMER_LATENESS_S.observe(max(0, now - due) / SECOND)
-    for _, trigger in commit.triggers:
-        metrics.TRIGGERS_FIRED.labels(trigger.rule).inc()
+
+_LATE = {"event": metrics.EVENT_LATENCY_S, "timer": metrics.TIMER_LATENESS_S}

@@ -1,6 +1,6 @@
 """Two that turn out to be one: an anonymous visitor who signs in, two ids of one customer. Pure.
 
-What is said (``identify`` with both ids, ``alias``) becomes a claim; the commit decides it (``state.link`` in the
+What is said (``identify`` with both ids, ``alias``) becomes a tie; the commit decides what comes of it (``state.link`` in the
 migrations: one graph for all, so chains and circles end in one person) and tells the one that gives way, with a ``Link``.
 That one hands over everything it remembers and from then on forwards whatever still arrives. All of it may be repeated.
 """
@@ -16,7 +16,7 @@ from shared.messages import Event, Properties, RuleState
 Kind: TypeAlias = Literal["identify", "alias"]
 
 
-class Claim(NamedTuple):
+class Tie(NamedTuple):
     """``previous`` is the same person as ``person``."""
 
     previous: str
@@ -52,7 +52,7 @@ Message: TypeAlias = Event | Link | Handover
 """What may stand in a partition's stream."""
 
 
-def claim(event: Event, person: str) -> Claim | None:
+def tie(event: Event, person: str) -> Tie | None:
     """What ``event``, which came to ``person``, says about who is who.
 
     ``identify`` with a ``user_id`` says whose the ``anonymous_id`` is. ``alias`` says it of ``properties.previous_id`` (or
@@ -69,4 +69,4 @@ def claim(event: Event, person: str) -> Claim | None:
     if not isinstance(previous, str) or previous in (person, event.user_id) or "\0" in previous or len(previous) > 256:
         return None
     kind: Kind = "alias" if event.name == "alias" else "identify"
-    return Claim(previous, person, kind, event.trusted, event.id, event.timestamp)
+    return Tie(previous, person, kind, event.trusted, event.id, event.timestamp)

@@ -7,8 +7,9 @@ import msgspec
 from msgspec import Struct
 
 from services.state.actor import Arrival
+from services.state.identity import Message
 from services.state.partition import Barrier, Partition
-from shared.clock import DAY, Instant
+from shared.clock import DAY, Instant, Lapse
 from shared.messages import Event
 from shared.ordered import Received
 
@@ -17,7 +18,7 @@ BATCH_BYTES = 256 * 1024
 LAST_INSTANT: Instant = 366 * DAY * 230
 """About the year 2200. A timestamp beyond is nobody's, and PostgreSQL's arithmetic has an end."""
 
-_decode = msgspec.msgpack.Decoder(Event).decode
+_decode = msgspec.msgpack.Decoder(Message).decode
 
 
 class Turn(Struct):
@@ -48,15 +49,15 @@ async def ask_for_barriers(partitions: Collection[Partition], now: Instant) -> N
         partition.barrier = Barrier(position, now)
 
 
-async def take(partitions: Collection[Partition], limit: int) -> Turn:
+async def take(partitions: Collection[Partition], limit: int, lapse: Lapse) -> Turn:
     """Up to ``limit`` messages and timers (at least one timer of each partition that has some due)."""
     turn = Turn()
-    await _take_messages(turn, partitions, limit)
+    await _take_messages(turn, partitions, limit, lapse)
     _take_timers(turn, partitions, limit - len(turn.messages))
     return turn
 
 
-async def _take_messages(turn: Turn, partitions: Collection[Partition], limit: int) -> None:
+async def _take_messages(turn: Turn, partitions: Collection[Partition], limit: int, lapse: Lapse) -> None:
     size = BATCH_BYTES
     waiting = [partition for partition in partitions if len(partition.reader)]
     # The longest queue first: one that fills every turn cannot starve the others for long.
@@ -68,23 +69,24 @@ async def _take_messages(turn: Turn, partitions: Collection[Partition], limit: i
             partition.taken, partition.taken_time = received.sequence, received.arrived
             turn.messages.append(received)
             try:
-                event = decode(received.msg.data)
+                message = decode(received.msg.data)
             except msgspec.DecodeError as error:
                 turn.unreadable.append((received, f"not an event: {error}"))
                 continue
-            turn.arrivals.setdefault(event.person, []).append(Arrival(event, received.sequence, received.arrived))
-            turn.homes[event.person] = partition.id
+            arrived = lapse.instant(received.arrived)
+            turn.arrivals.setdefault(message.person, []).append(Arrival(message, received.sequence, arrived))
+            turn.homes[message.person] = partition.id
         turn.partitions[partition.id] = partition
 
 
-def decode(data: bytes) -> Event:
+def decode(data: bytes) -> Message:
     """Raises ``msgspec.DecodeError`` for what can never become a row."""
-    event = _decode(data)
-    if "\0" in event.person or "\0" in event.id:
+    message: Message = _decode(data)
+    if "\0" in message.person or "\0" in message.id:
         raise msgspec.ValidationError("person and id must not contain NUL")
-    if not 0 <= event.timestamp <= LAST_INSTANT:
-        raise msgspec.ValidationError(f"timestamp {event.timestamp} is not in microseconds since 1970")
-    return event
+    if isinstance(message, Event) and not 0 <= message.timestamp <= LAST_INSTANT:
+        raise msgspec.ValidationError(f"timestamp {message.timestamp} is not in microseconds since 1970")
+    return message
 
 
 def _take_timers(turn: Turn, partitions: Collection[Partition], room: int) -> None:

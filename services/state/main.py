@@ -3,15 +3,18 @@
 import secrets
 import socket
 
+from services.state.actor import Limits
 from services.state.clock import DatabaseClock
 from services.state.evaluator import Evaluator
 from services.state.group import Group
+from services.state.interest import Following
 from services.state.leases import Leases
 from services.state.outbox import Outbox
 from services.state.people import People
 from services.state.settings import Settings
 from services.state.store import BY_KEY, MIGRATIONS, Store
 from services.state.stragglers import sweep_stragglers
+from services.state.sweep import Sweep
 from shared.runtime import Runtime
 from shared.runtime import main as run_service
 
@@ -25,13 +28,16 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
     await store.prepare(settings.partitions)
     await store.warm(settings.state_groups + 1)
 
-    clock = DatabaseClock()
-    outbox = Outbox(bus, store, clock)
+    lapse, limits = settings.lapse, Limits(settings.recent_limit, settings.history_limit)
+    clock = DatabaseClock(lapse)
+    following, evaluator, outbox = Following(bus), Evaluator(bus), Outbox(bus, store, clock)
+    await following.start()
+    resident = settings.resident_actors // settings.state_groups
     groups = [
-        Group(store, bus, Evaluator(bus), outbox, clock, settings.history_limit, settings.resident_actors)
+        Group(store, bus, evaluator, outbox, clock, following, limits, resident, lapse)
         for _ in range(settings.state_groups)
     ]
-    leases = Leases(store, clock, groups, People(bus, clock, groups))
+    leases = Leases(store, clock, groups, People(bus, store, clock, groups))
     for group in groups:
         group.lease(leases.held, leases.look_again)
     bus.on_reconnect(leases.open_anew)
@@ -42,6 +48,8 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
     for number, group in enumerate(groups):
         runtime.start(f"group-{number}", group.run())
     runtime.start("outbox", outbox.run(lambda: [number for group in groups for number in group.partitions]))
+    runtime.start("interest", following.run())
+    runtime.start("sweep", Sweep(store, evaluator, following, groups, limits).run())
     runtime.start("stragglers", sweep_stragglers(groups, settings.stragglers_every_s))
     runtime.readiness.check("leases", leases.held)
 

@@ -1,4 +1,5 @@
-"""Publishing the triggers that were committed, until each is known to be published."""
+"""Publishing what was committed, triggers and links, until each is known to be published; and handing on what belongs to
+others."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
@@ -6,9 +7,10 @@ from collections.abc import Awaitable, Callable, Collection
 import msgspec
 import structlog
 
-from services.state.store import Store
-from shared import db, subjects
-from shared.bus import Bus, Outgoing, describe, encode
+from services.state.identity import Link, Message
+from services.state.store import Linked, Store
+from shared import db, metrics, subjects
+from shared.bus import Bus, Outgoing, describe, encode, message_id
 from shared.clock import Clock
 from shared.messages import Trigger
 from shared.partition import partition_of
@@ -29,6 +31,7 @@ class Outbox:
         self._store = store
         self._clock = clock
         self._to_mark: list[str] = []
+        self._told: list[int] = []
         self._marking = asyncio.Event()
 
     async def publish(self, triggers: Collection[Trigger]) -> None:
@@ -50,6 +53,34 @@ class Outbox:
                 log.warning("trigger_waits", trigger=trigger.id, rule=trigger.rule, **describe(failure))
         self._marking.set()
 
+    async def forward(self, messages: Collection[Message]) -> None:
+        """Hand on what belongs to others. This comes before the commit that it belongs to: if that fails, the same is
+        handed on again by whoever repeats the turn, and is recognised. Raises ``BusUnavailable``."""
+        if not messages:
+            return
+        failures = await self._bus.publish_many([self._addressed(message) for message in messages])
+        if failed := next(filter(None, failures), None):
+            raise failed
+        metrics.STATE_FORWARDED.inc(len(messages))
+
+    async def tell(self, links: Collection[Linked]) -> None:
+        """Tell those who turned out to be somebody else. What fails is found by ``sweep``."""
+        made = [link for link in links if not link.refused]
+        for link in links:
+            metrics.IDENTITY_LINKS.labels("refused" if link.refused else "made").inc()
+            log.info("link_refused" if link.refused else "link_made", previous=link.previous, person=link.person)
+        if not made:
+            return
+        failures = await self._bus.publish_many(
+            [self._addressed(Link(f"link:{link.id}", link.previous, link.person)) for link in made]
+        )
+        self._told += [link.id for link, failure in zip(made, failures, strict=True) if failure is None]
+        self._marking.set()
+
+    def _addressed(self, message: Message) -> Outgoing:
+        subject = subjects.actor_subject(partition_of(message.person, self._bus.partitions))
+        return Outgoing(subject, encode(message), message_id(message.person, message.id))
+
     async def run(self, owned: Callable[[], Collection[int]]) -> None:
         """Mark what was published, and every few seconds look for what was not."""
         while True:
@@ -66,15 +97,20 @@ class Outbox:
         left = [_decode(message) for message in await self._store.unpublished(partitions)]
         waiting = set(self._to_mark)
         await self.publish([trigger for trigger in left if trigger.id not in waiting])
+        told = set(self._told)
+        await self.tell([link for link in await self._store.links_untold(partitions) if link.id not in told])
 
     async def _mark(self) -> None:
         marked, self._to_mark = self._to_mark, []
-        if not marked:
-            return
+        told, self._told = self._told, []
         try:
-            await self._store.published(marked)
+            if marked:
+                await self._store.published(marked)
+            if told:
+                await self._store.links_told(told)
         except BaseException:
             self._to_mark += marked
+            self._told += told
             raise
 
     async def _attempt(self, work: Awaitable[None]) -> None:

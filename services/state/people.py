@@ -1,10 +1,12 @@
 """Answering ``people.get.<partition>`` for the partitions held here."""
 
+import msgspec
 import structlog
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
 from services.state.group import Group
+from services.state.store import Store
 from shared import subjects
 from shared.bus import Bus
 from shared.clock import Clock
@@ -14,10 +16,14 @@ from shared.partition import partition_of
 
 log = structlog.get_logger()
 
+TRIGGERS = 50
+"""The latest triggers of a person that are told."""
+
 
 class People:
-    def __init__(self, bus: Bus, clock: Clock, groups: list[Group]) -> None:
+    def __init__(self, bus: Bus, store: Store, clock: Clock, groups: list[Group]) -> None:
         self._bus = bus
+        self._store = store
         self._clock = clock
         self._groups = groups
         self._served: dict[int, Subscription] = {}
@@ -34,6 +40,16 @@ class People:
             self._served[number] = await serve_subject(self._bus, endpoint)
 
     async def _get(self, request: GetPerson) -> PersonFound:
+        """Of somebody who turned out to be another, that other is told."""
         number = partition_of(request.person, self._bus.partitions)
-        person = await self._groups[number % len(self._groups)].person(number, request.person)
-        return PersonFound(person, self._clock.now())
+        actor = await self._groups[number % len(self._groups)].actor(number, request.person)
+        if actor.into:
+            asked = msgspec.structs.replace(request, person=actor.into)
+            subject = subjects.people_get(partition_of(actor.into, self._bus.partitions))
+            return await self._bus.request(subject, asked, PersonFound)
+        found = PersonFound(actor.person(request.person), self._clock.now())
+        if request.whole:
+            found.rules = actor.rules
+            found.triggers = await self._store.triggers_of(request.person, TRIGGERS)
+            found.aliases = await self._store.aliases_of(request.person)
+        return found

@@ -1,20 +1,24 @@
 """The state service's tables."""
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import asyncpg
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
-from services.state.actor import Actor, Arrival, Fate, decode
+from services.state.actor import Absorbed, Actor, Fate, Stored, decode
+from services.state.identity import Tie
+from services.state.memory import Remembered
 from shared import db
 from shared.bus import encode as encode_message
 from shared.clock import Instant
 from shared.errors import StartError
-from shared.messages import Properties, Trigger
+from shared.messages import PastTrigger, Properties, Trigger
 
 _FOLDER = Path(__file__).parent / "sql"
 MIGRATIONS = _FOLDER / "migrations"
@@ -27,6 +31,7 @@ question was first planned."""
 LEASE_S = 5.0
 
 _json = msgspec.json.Encoder().encode
+_from_json = msgspec.json.Decoder().decode
 
 
 class Fenced(Exception):
@@ -34,12 +39,14 @@ class Fenced(Exception):
 
 
 class Claim(NamedTuple):
-    """A partition held in ``epoch``, read up to ``checkpoint``, whose message was stored at ``checkpoint_time``."""
+    """A partition held in ``epoch``, read up to ``checkpoint``, whose message was stored at ``checkpoint_time``. ``swept``:
+    the revision of the rules for which somebody began to go through its people."""
 
     id: int
     epoch: int
     checkpoint: int
     checkpoint_time: Instant | None
+    swept: int | None = None
 
 
 class Lease(NamedTuple):
@@ -73,14 +80,56 @@ class Loaded(NamedTuple):
     due: Instant | None
 
 
+class Linked(NamedTuple):
+    """What a tie came to: ``previous`` gives way to ``person``, if it was not refused."""
+
+    id: int
+    previous: str
+    person: str
+    refused: bool = False
+
+
 class Commit(Struct):
     """Everything one turn of the loop made."""
 
     positions: list[Position]
     actors: list[Saved] = []
-    events: list[Arrival] = []
+    events: list[Stored] = []
     triggers: list[tuple[int, Trigger]] = []
     fates: list[Fate] = []
+    absorbed: list[Absorbed] = []
+    ties: list[tuple[int, Tie]] = []
+
+
+class Swept(NamedTuple):
+    """How far a partition was gone through for a revision: up to and including ``person``."""
+
+    revision: int
+    person: str
+    done: bool
+
+
+class Following(NamedTuple):
+    """Somebody met on a sweep, as committed ``at``."""
+
+    person: str
+    actor: Actor
+    due: Instant | None
+    at: datetime
+
+
+class Rearm(Struct):
+    """What a sweep found: ``dues`` of people as they were at ``seen_at``."""
+
+    partition: int
+    epoch: int
+    revision: int
+    at_person: str
+    seen: int
+    done: bool
+    people: list[str] = []
+    dues: list[Instant | None] = []
+    seen_at: list[datetime] = []
 
 
 class Store:
@@ -144,22 +193,81 @@ class Store:
     async def published(self, triggers: Iterable[str]) -> None:
         await self._pool.execute(_SQL["published"], list(triggers))
 
-    async def commit(self, commit: Commit) -> None:
+    async def commit(self, commit: Commit) -> list[Linked]:
         """All of it or nothing. Raises ``Fenced`` if any of its partitions is no longer held in its epoch."""
-        try:
-            await self._pool.execute(
+        with _fencing():
+            rows = await self._pool.fetch(
                 _SQL["commit"],
                 self.owner,
                 *_columns(commit.positions, 4),
                 *_columns(commit.actors, 4),
-                *_columns(map(_event_row, commit.events), 12),
+                *_columns(map(_event_row, commit.events), 13),
                 *_columns((_trigger_row(partition, trigger) for partition, trigger in commit.triggers), 7),
                 *_columns(commit.fates, 4),
+                *_columns(commit.absorbed, 4),
+                *_columns(((partition, *tie) for partition, tie in commit.ties), 7),
             )
-        except asyncpg.PostgresError as error:
-            if error.sqlstate == "BK001":
-                raise Fenced(str(error)) from None
-            raise
+        return [Linked(*row) for row in rows]
+
+    # --- Identity -----------------------------------------------------------------------------------------------------
+
+    async def links_untold(self, partitions: Collection[int]) -> list[Linked]:
+        return [Linked(*row) for row in await self._pool.fetch(_SQL["links_untold"], list(partitions))]
+
+    async def links_told(self, links: Iterable[int]) -> None:
+        await self._pool.execute(_SQL["links_told"], list(links))
+
+    async def recorded(self, person: str, limit: int) -> list[Remembered]:
+        """The person's latest events, whether remembered or not; those of others that turned out to be the person too."""
+        return [_remembered(row) for row in await self._pool.fetch(_SQL["recorded"], person, limit)]
+
+    async def triggers_of(self, person: str, limit: int) -> list[PastTrigger]:
+        """The latest of the person, under whatever id, the latest first."""
+        return [PastTrigger(*row) for row in await self._pool.fetch(_SQL["triggers_of"], person, limit)]
+
+    async def aliases_of(self, person: str) -> list[str]:
+        return [row[0] for row in await self._pool.fetch(_SQL["aliases_of"], person)]
+
+    # --- Sweeps -------------------------------------------------------------------------------------------------------
+
+    async def sweeps(self, partitions: Collection[int]) -> dict[int, Swept]:
+        rows = await self._pool.fetch(_SQL["sweeps"], list(partitions))
+        return {row["partition"]: Swept(row["revision"], row["at_person"], row["done"]) for row in rows}
+
+    async def following(self, partition: int, person: str, limit: int) -> list[Following]:
+        """The next people of a partition, in the order of their keys."""
+        rows = await self._pool.fetch(_SQL["following"], partition, person, limit)
+        return [Following(row["person"], decode(row["remembered"]), row["due"], row["updated_at"]) for row in rows]
+
+    async def rearm(self, rearm: Rearm) -> list[str]:
+        """Answers whose timers were set: nothing was committed for them meanwhile. Raises ``Fenced``."""
+        with _fencing():
+            rows = await self._pool.fetch(_SQL["rearm"], self.owner, *msgspec.structs.astuple(rearm))
+        return [row[0] for row in rows]
+
+
+@contextmanager
+def _fencing() -> Iterator[None]:
+    try:
+        yield
+    except asyncpg.PostgresError as error:
+        if error.sqlstate == "BK001":
+            raise Fenced(str(error)) from None
+        raise
+
+
+def _remembered(row: Any) -> Remembered:
+    properties = Raw(encode_message(_from_json(row["properties"])))
+    return Remembered(
+        row["n"],
+        row["id"],
+        row["name"],
+        row["happened"],
+        row["arrived"],
+        properties,
+        row["trusted"],
+        row["source"],
+    )
 
 
 def _columns(rows: Iterable[tuple[object, ...]], width: int) -> list[list[object]]:
@@ -167,8 +275,8 @@ def _columns(rows: Iterable[tuple[object, ...]], width: int) -> list[list[object
     return columns or [[] for _ in range(width)]
 
 
-def _event_row(arrival: Arrival) -> tuple[object, ...]:
-    event, sequence, arrived = arrival
+def _event_row(stored: Stored) -> tuple[object, ...]:
+    event, sequence, arrived, n = stored
     return (
         event.person,
         event.id,
@@ -182,6 +290,7 @@ def _event_row(arrival: Arrival) -> tuple[object, ...]:
         event.anonymous_id,
         _jsonb(event.properties),
         _jsonb(event.context),
+        n,
     )
 
 

@@ -5,13 +5,19 @@ SELECT version, changed FROM rules.put($1, $2, $3, $4, $5, $6, $7)
 SELECT number FROM rules.revision
 
 -- name: current  Every rule's current version, and the revision that this is, in one snapshot
-SELECT c.id, c.version, c.document, c.status, c.baseline, c.live_since, r.number
+SELECT c.id, c.version, c.document, c.status, c.baseline, c.live_since, r.number, r.watched
 FROM rules.revision AS r LEFT JOIN rules.current AS c ON true
 ORDER BY c.id
 
 -- name: list  Summaries of the current versions
-SELECT id, version, name, status, changed_at, live_since FROM rules.current ORDER BY id
+SELECT id, version, name, status, changed_at, live_since, put_by FROM rules.current WHERE status <> 'deleted' ORDER BY id
 
 -- name: get  One version of rule $1, the current one if $2 is 0
-SELECT id, version, name, status, changed_at, live_since, document FROM rules.documents
+SELECT id, version, name, status, changed_at, live_since, put_by, document FROM rules.documents
 WHERE id = $1 AND ($2 = 0 OR version = $2) ORDER BY version DESC LIMIT 1
+
+-- name: versions  All versions of rule $1
+SELECT id, version, name, status, changed_at, live_since, put_by FROM rules.documents WHERE id = $1 ORDER BY version
+
+-- name: delete  See the function of that name
+SELECT rules.delete($1, $2)

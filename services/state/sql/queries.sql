@@ -32,10 +32,12 @@ UPDATE state.partitions
 SET owner = $1, epoch = epoch + 1, lease_until = now() + make_interval(secs => $3)
 WHERE id IN (SELECT id FROM state.partitions
              WHERE id = ANY ($2) AND (owner IS NULL OR lease_until < now()) ORDER BY id FOR UPDATE)
-RETURNING id, epoch, checkpoint, state.micros(checkpoint_time) AS checkpoint_time
+RETURNING id, epoch, checkpoint, state.micros(checkpoint_time) AS checkpoint_time,
+          (SELECT s.revision FROM state.sweeps AS s WHERE s.partition = partitions.id) AS swept
 
 -- name: held  Those of $2 that $1 holds, as a claim gives them
-SELECT id, epoch, checkpoint, state.micros(checkpoint_time) AS checkpoint_time
+SELECT id, epoch, checkpoint, state.micros(checkpoint_time) AS checkpoint_time,
+       (SELECT s.revision FROM state.sweeps AS s WHERE s.partition = partitions.id) AS swept
 FROM state.partitions WHERE owner = $1 AND id = ANY ($2)
 
 -- name: release  Hand over what was drained
@@ -59,5 +61,60 @@ SELECT id, message FROM state.triggers WHERE partition = ANY ($1) AND published_
 UPDATE state.triggers SET published_at = now() WHERE id = ANY ($1)
 
 -- name: commit  See the function of that name
-SELECT state.commit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
-                    $23, $24, $25, $26, $27, $28, $29, $30, $31, $32)
+SELECT * FROM state.commit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
+                           $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40,
+                           $41, $42, $43, $44)
+
+-- name: recorded  Everything recorded of person $1, the latest $2 of it
+SELECT n, id, name, state.micros(happened_at) AS happened, state.micros(arrived_at) AS arrived, properties::text AS properties,
+       trusted, source
+FROM state.events WHERE person = $1 ORDER BY happened_at DESC, n DESC LIMIT $2
+
+-- name: links_untold  Links of partitions $1 that were made but are not known to be told
+SELECT id, previous, person FROM state.links WHERE partition = ANY ($1) AND published_at IS NULL ORDER BY id LIMIT 1000
+
+-- name: links_told  Mark them
+UPDATE state.links SET published_at = now() WHERE id = ANY ($1)
+
+-- name: sweeps  How far the partitions of $1 have been gone through
+SELECT partition, revision, at_person, done_at IS NOT NULL AS done FROM state.sweeps WHERE partition = ANY ($1)
+
+-- name: following  Up to $3 people of partition $1 after $2, as they are remembered
+SELECT person, remembered, state.micros(next_due) AS due, updated_at FROM state.actors
+WHERE partition = $1 AND person > $2 ORDER BY person LIMIT $3
+
+-- name: rearm  See the function of that name
+SELECT * FROM state.rearm($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+
+-- name: progress  How far all partitions have been gone through for revision $1
+SELECT count(*) AS partitions,
+       count(*) FILTER (WHERE s.revision >= $1 AND s.done_at IS NOT NULL) AS done,
+       coalesce(sum(s.seen) FILTER (WHERE s.revision >= $1), 0)::bigint AS seen,
+       coalesce(sum(s.armed) FILTER (WHERE s.revision >= $1), 0)::bigint AS armed,
+       greatest((SELECT reltuples FROM pg_class WHERE oid = 'state.actors'::regclass), 0)::bigint AS people,
+       coalesce(extract(epoch FROM max(coalesce(s.done_at, now())) FILTER (WHERE s.revision >= $1)
+                                 - min(s.began_at) FILTER (WHERE s.revision >= $1)), 0)::float8 AS seconds
+FROM state.partitions AS p LEFT JOIN state.sweeps AS s ON s.partition = p.id
+
+-- name: triggers_of  The latest $2 triggers of person $1 and of whoever turned out to be $1
+SELECT t.id, t.person, t.rule, t.version, state.micros(t.fired_at) AS fired, t.outcome, t.reason,
+       state.micros(t.outcome_at) AS outcome_at
+FROM state.triggers AS t
+WHERE t.person = ANY (ARRAY(SELECT alias FROM state.aliases WHERE person = $1) || $1)
+ORDER BY t.fired_at DESC LIMIT $2
+
+-- name: aliases_of  Who turned out to be person $1
+SELECT alias FROM state.aliases WHERE person = $1 ORDER BY alias LIMIT 100
+
+-- name: links  Up to $2 links after $1, in the order in which they were made
+SELECT id, previous, person FROM state.links WHERE id > $1 ORDER BY id LIMIT $2
+
+-- name: people  Up to $3 people of partition $1 after $2
+SELECT person FROM state.actors WHERE partition = $1 AND person > $2 ORDER BY person LIMIT $3
+
+-- name: history  What people $1 themselves did, in the order of arrival, after number $3 of person $2
+SELECT person, n, id, name, state.micros(happened_at) AS happened, state.micros(arrived_at) AS arrived,
+       properties::text AS properties, trusted, source, user_id, anonymous_id
+FROM state.events
+WHERE person = ANY ($1) AND copied_from IS NULL AND (person, n) > ($2, $3)
+ORDER BY person, n LIMIT $4
