@@ -23,6 +23,17 @@ def parse_duration(value: object) -> Duration:
     return duration
 
 
+def words(duration: Duration) -> str:
+    """About how long, as people say it: ``12 min``, ``2 h 30 min``, ``13 d 4 h``."""
+    seconds = max(0, duration) // SECOND
+    parts = []
+    for unit, name in ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")):
+        count, seconds = divmod(seconds, unit)
+        if count:
+            parts.append(f"{count} {name}")
+    return " ".join(parts[:2]) or "no time"
+
+
 def _suggestion(value: object) -> str:
     match = _NUMBER_FIRST.fullmatch(str(value))
     return f"{match.group(1)}m" if match else "30m"

@@ -54,6 +54,51 @@ async def serve_endpoints(runtime: Runtime, bus: Bus, service: str, endpoints: l
     runtime.on_stop(f"stop answering as {service}", micro.stop)
 
 
+class Stream(NamedTuple):
+    """A request that is answered by many messages over time. ``handler`` tells each through the function it is given."""
+
+    subject: str
+    request: type[Struct]
+    handler: Callable[[Any, Callable[[Struct], Awaitable[None]]], Awaitable[None]]
+
+
+async def serve_stream(runtime: Runtime, bus: Bus, service: str, stream: Stream) -> None:
+    """Serve in a queue group of the service's name, one request after the other: such work is long, and no hurry."""
+    decode = msgspec.msgpack.Decoder(stream.request).decode
+    waiting: asyncio.Queue[Msg] = asyncio.Queue()
+
+    async def answer(msg: Msg) -> None:
+        async def tell(told: Struct) -> None:
+            await bus.nc.publish(msg.reply, encode(told))
+
+        try:
+            await stream.handler(decode(msg.data), tell)
+        except (msgspec.DecodeError, RequestRefused) as error:
+            await _refuse(bus, msg, "400", str(error))
+        except (Unavailable, *db.AWAY) as error:
+            log.warning("request_cannot_be_served", subject=stream.subject, **describe(error))
+            await _refuse(bus, msg, _AWAY, str(error) or type(error).__name__)
+        except Exception as error:  # a bug: the asker is told, and the service lives on
+            log.exception("request_failed", subject=stream.subject)
+            await _refuse(bus, msg, "500", f"{type(error).__name__}: {error}")
+
+    async def work() -> None:
+        while True:
+            msg = await waiting.get()
+            try:
+                await answer(msg)
+            except NatsError as error:
+                log.warning("answer_lost", subject=stream.subject, **describe(error))
+
+    subscription = await bus.nc.subscribe(stream.subject, queue=service, cb=waiting.put)
+    runtime.start(f"serve {stream.subject}", work())
+    runtime.on_stop(f"stop serving {stream.subject}", subscription.unsubscribe)
+
+
+async def _refuse(bus: Bus, msg: Msg, code: str, reason: str) -> None:
+    await bus.nc.publish(msg.reply, headers={ERROR_HEADER: _line(reason), ERROR_CODE_HEADER: code})
+
+
 async def serve_subject(bus: Bus, endpoint: Endpoint) -> Subscription:
     """Serve one more subject, that comes and goes (a partition's). Requests are answered side by side.
 

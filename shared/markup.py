@@ -93,6 +93,25 @@ def load(text: str) -> Any:
     return values
 
 
+def load_all(text: str) -> list[str]:
+    """The texts of several documents: those of a YAML stream (``---``), or the items of a list, each as JSON. Raises
+    ``MarkupError``."""
+    documents = []
+    for part in _DOCUMENTS.split(text):
+        if not _only_comments(part):
+            values = load(part)
+            items = values if isinstance(values, list) else [values]
+            documents += [msgspec.json.encode(item).decode() for item in items]
+    return documents
+
+
+_DOCUMENTS = re.compile(r"^---(?:[ \t].*)?$", re.MULTILINE)
+
+
+def _only_comments(text: str) -> bool:
+    return all(not line.strip() or line.lstrip().startswith("#") for line in text.splitlines())
+
+
 def _load(text: str) -> Any:
     if text.lstrip().startswith("{"):
         try:

@@ -101,6 +101,12 @@ async def verify(js: JetStreamContext, partitions: int) -> None:
         )
 
 
+async def partitions(js: JetStreamContext) -> int:
+    """The number of partitions everything was set up with. Raises ``NotFoundError``."""
+    info = await js.stream_info(subjects.EVENTS)
+    return int((info.config.metadata or {}).get(PARTITIONS_KEY, "64"))
+
+
 def _stream(
     name: str,
     stream_subjects: list[str],

@@ -31,7 +31,7 @@ def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]], empty: st
     """``empty`` is said if there is no row. Rows are folded only where a terminal is too narrow for them."""
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        table.add_row(*(_plain(cell) for cell in row))
+        table.add_row(*(plain(cell) for cell in row))
     if not table.row_count:
         say(empty)
         return
@@ -41,7 +41,8 @@ def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]], empty: st
     console.print(table)
 
 
-def _plain(cell: str) -> str:
+def plain(cell: str) -> str:
+    """On one line, with nothing that a table would take for markup."""
     return " ".join(cell.split()).replace("[", "\\[")
 
 

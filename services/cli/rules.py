@@ -1,4 +1,4 @@
-"""``beckon rules apply|list|show``."""
+"""``beckon rules``: what can be done with rule documents."""
 
 import os
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from services.cli import backtest, versions
 from services.cli.connection import ask, run
 from services.cli.failure import Failure
 from services.cli.output import Json, print_json, print_table, read, say, shown
@@ -16,6 +17,14 @@ from shared.clock import rfc3339
 from shared.messages import GetRule, ListRules, PutRule, RuleFound, RulePut, RulesListed, RuleSummary
 
 app = typer.Typer(no_args_is_help=True)
+app.command("backtest")(backtest.command)
+app.command("versions")(versions.versions)
+app.command("diff")(versions.diff)
+app.command("rollback")(versions.rollback)
+app.command("delete")(versions.delete)
+app.command("schema")(versions.schema)
+app.command("test")(versions.check)
+app.command("sweep")(versions.sweep)
 
 SERVICE = "the rule-evaluator"
 SUFFIXES = (".yaml", ".yml", ".json")

@@ -12,8 +12,8 @@ from services.rule_evaluator.store import MIGRATIONS, Store
 from services.rule_evaluator.wire import EvaluateOnWire, VerifyOnWire
 from shared import runtime as processes
 from shared import subjects
-from shared.endpoints import Endpoint, serve_endpoints
-from shared.messages import DeleteRule, GetRule, GetSchema, ListRules, PutRule
+from shared.endpoints import Endpoint, Stream, serve_endpoints, serve_stream
+from shared.messages import Backtest, DeleteRule, Explain, GetRule, GetSchema, ListRules, PutRule
 from shared.runtime import Runtime
 
 
@@ -31,8 +31,8 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
         await asyncio.wait([following])  # it gives its connection back, or the pool would wait for that
 
     runtime.on_stop("stop following rules", stop_following)
-    service = Service(catalogue, store)
     bus = await runtime.connect_bus(settings)
+    service = Service(catalogue, store, bus, runtime.clock)
     runtime.start("announce interest", announcer.run(bus))
     await serve_endpoints(
         runtime,
@@ -46,8 +46,10 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
             Endpoint(subjects.RULES_GET, GetRule, service.on_get),
             Endpoint(subjects.RULES_DELETE, DeleteRule, service.on_delete),
             Endpoint(subjects.RULES_SCHEMA, GetSchema, service.on_schema),
+            Endpoint(subjects.RULES_EXPLAIN, Explain, service.on_explain),
         ],
     )
+    await serve_stream(runtime, bus, "rule-evaluator", Stream(subjects.RULES_BACKTEST, Backtest, service.on_backtest))
 
 
 def main() -> None:

@@ -1,19 +1,28 @@
 """What the rule-evaluator answers."""
 
+from collections.abc import Awaitable, Callable
+
 import msgspec
 import structlog
 
 from services.rule_evaluator.advance import advance
+from services.rule_evaluator.backtest import Backtesting
 from services.rule_evaluator.catalogue import Catalogue
 from services.rule_evaluator.document import parse_document
+from services.rule_evaluator.explain import Known, explain
 from services.rule_evaluator.plan import Plan
 from services.rule_evaluator.schema import rule_schema
 from services.rule_evaluator.store import Store
 from services.rule_evaluator.wire import CaseOnWire, EvaluateOnWire, VerifyOnWire
 from shared import metrics
+from shared.bus import Bus
+from shared.clock import Clock
 from shared.messages import (
+    Backtest,
+    BacktestTold,
     DeleteRule,
     Evaluated,
+    Explain,
     GetRule,
     GetSchema,
     ListRules,
@@ -21,6 +30,7 @@ from shared.messages import (
     RuleDeleted,
     RuleFound,
     RulePut,
+    RulesExplained,
     RulesListed,
     SchemaFound,
     Verdict,
@@ -31,9 +41,11 @@ log = structlog.get_logger()
 
 
 class Service:
-    def __init__(self, catalogue: Catalogue, store: Store) -> None:
+    def __init__(self, catalogue: Catalogue, store: Store, bus: Bus, clock: Clock) -> None:
         self._catalogue = catalogue
         self._store = store
+        self._bus = bus
+        self._clock = clock
 
     async def on_evaluate(self, request: EvaluateOnWire) -> Evaluated:
         """A state that a replica with newer rules has written, or a question that knows of newer ones, makes this one
@@ -104,3 +116,22 @@ class Service:
 
     async def on_schema(self, _: GetSchema) -> SchemaFound:
         return SchemaFound(msgspec.json.format(msgspec.json.encode(rule_schema()), indent=2).decode())
+
+    async def on_explain(self, request: Explain) -> RulesExplained:
+        """Every rule that can be read, or the one asked for."""
+        await self._catalogue.refresh()
+        told = []
+        for name, stored in sorted(self._catalogue.rules.stored.items()):
+            if request.rule not in ("", name) or stored.status == "deleted":
+                continue
+            rule, _, _ = parse_document(stored.document)
+            if rule is not None:
+                known = Known(rule, stored.version, stored.status, stored.live_since)
+                remembered = request.rules.get(name)
+                told.append(explain(known, request.person, remembered, request.at))
+        return RulesExplained(told)
+
+    async def on_backtest(self, request: Backtest, tell: Callable[[BacktestTold], Awaitable[None]]) -> None:
+        log.info("backtest_begins", rules=request.rules, documents=len(request.documents))
+        await Backtesting(self._bus, self._store, self._clock, request, tell).run()
+        log.info("backtest_ends")

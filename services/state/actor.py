@@ -8,11 +8,11 @@ from typing import NamedTuple, cast
 import msgspec
 from msgspec import Raw, Struct, structs
 
-from services.state import identity
-from services.state.identity import Handover, Link, Message, Tie
+from services.state.identity import Handover, Link, Message
 from services.state.memory import Memory, Remembered
-from shared import profile
+from shared import identity, profile
 from shared.clock import Instant
+from shared.identity import Tie
 from shared.messages import OUTCOMES as OUTCOME_NAMES
 from shared.messages import (
     Case,

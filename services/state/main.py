@@ -11,10 +11,14 @@ from services.state.interest import Following
 from services.state.leases import Leases
 from services.state.outbox import Outbox
 from services.state.people import People
+from services.state.records import Records
 from services.state.settings import Settings
 from services.state.store import BY_KEY, MIGRATIONS, Store
 from services.state.stragglers import sweep_stragglers
 from services.state.sweep import Sweep
+from shared import subjects
+from shared.endpoints import Endpoint, serve_endpoints
+from shared.messages import GetSweep, ReadHistory, ReadLinks
 from shared.runtime import Runtime
 from shared.runtime import main as run_service
 
@@ -42,6 +46,17 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
         group.lease(leases.held, leases.look_again)
     bus.on_reconnect(leases.open_anew)
 
+    records = Records(store, following)
+    await serve_endpoints(
+        runtime,
+        bus,
+        "state",
+        [
+            Endpoint(subjects.HISTORY_READ, ReadHistory, records.on_history),
+            Endpoint(subjects.HISTORY_LINKS, ReadLinks, records.on_links),
+            Endpoint(subjects.SWEEP_PROGRESS, GetSweep, records.on_sweep),
+        ],
+    )
     runtime.on_stop("give partitions back", leases.leave)
     runtime.start("renew", leases.renew())
     runtime.start("balance", leases.balance())

@@ -12,13 +12,13 @@ import msgspec
 from msgspec import Raw, Struct
 
 from services.state.actor import Absorbed, Actor, Fate, Stored, decode
-from services.state.identity import Tie
 from services.state.memory import Remembered
 from shared import db
 from shared.bus import encode as encode_message
 from shared.clock import Instant
 from shared.errors import StartError
-from shared.messages import PastTrigger, Properties, Trigger
+from shared.identity import Tie
+from shared.messages import Event, PastTrigger, Properties, RecordedEvent, SweepProgress, Trigger
 
 _FOLDER = Path(__file__).parent / "sql"
 MIGRATIONS = _FOLDER / "migrations"
@@ -228,6 +228,24 @@ class Store:
     async def aliases_of(self, person: str) -> list[str]:
         return [row[0] for row in await self._pool.fetch(_SQL["aliases_of"], person)]
 
+    # --- What is recorded ---------------------------------------------------------------------------------------------
+
+    async def people(self, partition: int, after: str, limit: int) -> list[str]:
+        return [row["person"] for row in await self._pool.fetch(_SQL["people"], partition, after, limit)]
+
+    async def history(self, people: Collection[str], person: str, n: int, limit: int) -> list[RecordedEvent]:
+        """What ``people`` did themselves, in the order of their keys and their events, after event ``n`` of ``person``."""
+        rows = await self._pool.fetch(_SQL["history"], list(people), person, n, limit)
+        return [RecordedEvent(row["person"], row["n"], row["arrived"], _event(row)) for row in rows]
+
+    async def links(self, after: int, limit: int) -> list[Linked]:
+        return [Linked(*row) for row in await self._pool.fetch(_SQL["links"], after, limit)]
+
+    async def progress(self, revision: int) -> SweepProgress:
+        row = await self._pool.fetchrow(_SQL["progress"], revision)
+        assert row is not None, "an aggregate answers one row"
+        return SweepProgress(revision, *row)
+
     # --- Sweeps -------------------------------------------------------------------------------------------------------
 
     async def sweeps(self, partitions: Collection[int]) -> dict[int, Swept]:
@@ -267,6 +285,21 @@ def _remembered(row: Any) -> Remembered:
         properties,
         row["trusted"],
         row["source"],
+    )
+
+
+def _event(row: Any) -> Event:
+    return Event(
+        id=row["id"],
+        person=row["person"],
+        name=row["name"],
+        timestamp=row["happened"],
+        received=row["arrived"],
+        properties=_from_json(row["properties"]),
+        user_id=row["user_id"],
+        anonymous_id=row["anonymous_id"],
+        source=row["source"],
+        trusted=row["trusted"],
     )
 
 

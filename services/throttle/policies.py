@@ -6,11 +6,12 @@ from typing import NamedTuple
 import structlog
 
 from services.throttle import document
+from services.throttle.forecast import forecast
 from services.throttle.policy import DEFAULT, Policy
 from services.throttle.store import Store
 from shared.clock import Clock
-from shared.errors import RetryLater, StartError
-from shared.messages import GetPolicy, PolicyFound, PolicyPut, PutPolicy
+from shared.errors import RequestRefused, RetryLater, StartError
+from shared.messages import Forecast, Forecasted, GetPolicy, PolicyFound, PolicyPut, PutPolicy
 
 log = structlog.get_logger()
 
@@ -62,6 +63,16 @@ class Policies:
         version = await self._store.put_policy(request.document, request.by, self._clock.now())
         log.info("policy_put", version=version, by=request.by)
         return PolicyPut(version=version)
+
+    async def on_forecast(self, request: Forecast) -> Forecasted:
+        """By the document given, else by the policy in force. Raises ``RequestRefused`` if the document is flawed."""
+        text = request.document or (await self._store.current_policy())[1]
+        try:
+            policy = document.read(text) if text else DEFAULT
+        except document.PolicyError as error:
+            raise RequestRefused(str(error)) from None
+        decisions = forecast(policy, request.firings)
+        return Forecasted([(decision.outcome, decision.reason) for decision in decisions])
 
     async def on_get(self, request: GetPolicy) -> PolicyFound:
         version, text = await self._store.current_policy()

@@ -78,7 +78,7 @@ class TooMany(Exception):
     """More events than one request may carry."""
 
 
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _decode_event = msgspec.json.Decoder(EventIn).decode
 _decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_other = msgspec.json.Decoder(msgspec.Raw).decode
@@ -90,6 +90,7 @@ _ESCAPE = re.compile(
 _PLACE = re.compile(r"(?P<what>.+) - at \$\.?(?P<place>.+)", re.S)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _PIXEL_FIELDS = frozenset({"user_id", "anonymous_id", "event", "timestamp", "event_id"})
+_SOURCE = re.compile(r"[a-z0-9_-]{1,32}")
 _NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,15})?", re.ASCII)
 
 
@@ -106,12 +107,12 @@ def read_body(body: bytes) -> list[EventIn | Flaw]:
 def _split(body: bytes) -> list[msgspec.Raw]:
     try:
         return _decode_array(body) if _ARRAY.match(body) else [_decode_other(body)]
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         # JavaScript that cuts a text in the middle of an emoji sends half of a surrogate pair. NUL in its place is
         # refused as well, but only with the event it stands in.
         if (mended := _ESCAPE.sub(lambda m: rb"\u0000" if m["half"] else m[0], body)) != body:
             return _split(mended)
-        raise Malformed(f"the body is not JSON: {_explain(error)}") from None
+        raise Malformed(f"the body is not JSON: {explain(error)}") from None
 
 
 def _read_event(raw: msgspec.Raw) -> EventIn | Flaw:
@@ -119,11 +120,11 @@ def _read_event(raw: msgspec.Raw) -> EventIn | Flaw:
         return Flaw(f"the event has {len(raw)} bytes, at most {MAX_EVENT_BYTES}")
     try:
         return _decode_event(raw)
-    except _UNREADABLE as error:
-        return Flaw(_explain(error))
+    except UNREADABLE as error:
+        return Flaw(explain(error))
 
 
-def _explain(error: Exception) -> str:
+def explain(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "nested too deep"
     if isinstance(error, UnicodeDecodeError):
@@ -173,17 +174,25 @@ def take(items: Sequence[EventIn | Flaw], origin: Origin, now: Instant, entropy:
 
 
 def _event(item: EventIn, origin: Origin, now: Instant, entropy: Entropy) -> Event:
+    timestamp = now if item.timestamp is None else parse_timestamp(item.timestamp, now)
+    event_id = _new_id(now, entropy) if item.event_id is None else given_id(item.event_id)
+    name = event_name(item.event)
+    if name in OUTCOMES:
+        raise Flaw(f"event: {name} is written by Beckon itself and not taken from outside")
+    return whole_event(item, name, origin, timestamp, event_id, now)
+
+
+def whole_event(item: EventIn, name: str, origin: Origin, timestamp: Instant, event_id: str, now: Instant) -> Event:
+    """Raises ``Flaw`` for what else may be wrong with the event."""
     user_id = _person("user_id", item.user_id)
     anonymous_id = _person("anonymous_id", item.anonymous_id)
     person = user_id or anonymous_id
     if person is None:
         raise Flaw("user_id or anonymous_id is missing")
-    name = _name(item.event)
-    timestamp = now if item.timestamp is None else parse_timestamp(item.timestamp, now)
-    event_id = _new_id(now, entropy) if item.event_id is None else _event_id(item.event_id)
     properties = item.properties or {}
     context = item.context or {}
     check_values(("properties", properties), ("context", context))
+    source = context.get("source")
     return Event(
         id=event_id,
         person=person,
@@ -194,7 +203,9 @@ def _event(item: EventIn, origin: Origin, now: Instant, entropy: Entropy) -> Eve
         context=context,
         user_id=user_id,
         anonymous_id=anonymous_id,
-        source=origin.source,
+        source=source
+        if isinstance(source, str) and _SOURCE.fullmatch(source) and source != "beckon"
+        else origin.source,
         trusted=origin.trusted,
     )
 
@@ -212,19 +223,18 @@ def _person(field: str, value: str | None) -> str | None:
 
 
 @lru_cache(1024)  # a site has few names
-def _name(raw: str) -> str:
+def event_name(raw: str) -> str:
+    """As it is stored. Raises ``Flaw``."""
     if not names.valid(raw):
         raise Flaw(f"event: {shown(raw)} is not 1 to 64 letters, digits, spaces, or any of _ . : -")
-    name = names.normalise(raw)
-    if name in OUTCOMES:
-        raise Flaw(f"event: {name} is written by Beckon itself and not taken from outside")
-    return name
+    return names.normalise(raw)
 
 
-def _event_id(value: str) -> str:
+def given_id(value: str, *, own: bool = False) -> str:
+    """``own``: the event may be one that Beckon wrote. Raises ``Flaw``."""
     if not 1 <= len(value) <= MAX_EVENT_ID or not value.isprintable():
         raise Flaw(f"event_id: {shown(value)} is not 1 to {MAX_EVENT_ID} printable characters")
-    if value.startswith(OWN_ID):
+    if value.startswith(OWN_ID) and not own:
         raise Flaw(f"event_id: {shown(value)} begins with {OWN_ID}, as only the ids of Beckon's own events do")
     return value
 

@@ -24,7 +24,7 @@ _AWARE = Annotated[datetime, msgspec.Meta(tz=True)]
 
 def parse_timestamp(value: str | float, now: Instant) -> Instant:
     """``now`` - 30 days to ``now`` + 5 minutes, both included. Raises ``Flaw`` for anything else."""
-    at = _parse_text(value) if isinstance(value, str) else _from_epoch(value)
+    at = parse_instant("timestamp", value)
     if at > now + MAX_AHEAD:
         raise Flaw(f"timestamp: {shown(value)} is more than 5 minutes in the future")
     if at < now - MAX_AGE:
@@ -32,19 +32,24 @@ def parse_timestamp(value: str | float, now: Instant) -> Instant:
     return at
 
 
-def _parse_text(text: str) -> Instant:
+def parse_instant(field: str, value: str | float) -> Instant:
+    """Any instant. Raises ``Flaw``, naming the field."""
+    return _parse_text(field, value) if isinstance(value, str) else _from_epoch(field, value)
+
+
+def _parse_text(field: str, text: str) -> Instant:
     if _NUMBER.fullmatch(text):
-        return _from_epoch(float(text) if "." in text else int(text))
+        return _from_epoch(field, float(text) if "." in text else int(text))
     try:
         return from_datetime(msgspec.convert(text, _AWARE))
     except msgspec.ValidationError:
         raise Flaw(
-            f"timestamp: {shown(text)} is neither RFC 3339 with a zone, like 2026-01-31T09:00:00Z, "
+            f"{field}: {shown(text)} is neither RFC 3339 with a zone, like 2026-01-31T09:00:00Z, "
             "nor epoch seconds or milliseconds"
         ) from None
 
 
-def _from_epoch(number: float) -> Instant:
+def _from_epoch(field: str, number: float) -> Instant:
     if abs(number) >= _TOO_LATE:
-        raise Flaw(f"timestamp: {shown(number)} is too great for epoch seconds or milliseconds")
+        raise Flaw(f"{field}: {shown(number)} is too great for epoch seconds or milliseconds")
     return round(number * (SECOND if abs(number) < _MILLISECONDS_FROM else MILLISECOND))

@@ -1,5 +1,5 @@
 from services.state.clock import DatabaseClock
-from shared.clock import SECOND
+from shared.clock import SECOND, Lapse
 
 
 class Machine:
@@ -20,7 +20,7 @@ class Machine:
 
 def test_it_follows_the_databases_clock_as_far_as_the_round_trip_can_tell() -> None:
     machine = Machine()
-    clock = DatabaseClock(machine, machine.monotonic)
+    clock = DatabaseClock(machine=machine, monotonic=machine.monotonic)
     asked = machine.mono
     machine.advance(2000)
     clock.observe(machine.wall - 1000 + 5 * SECOND, asked, machine.mono)
@@ -29,7 +29,7 @@ def test_it_follows_the_databases_clock_as_far_as_the_round_trip_can_tell() -> N
 
 def test_a_slow_answer_corrects_nothing_it_cannot_know() -> None:
     machine = Machine()
-    clock = DatabaseClock(machine, machine.monotonic)
+    clock = DatabaseClock(machine=machine, monotonic=machine.monotonic)
     asked = machine.mono
     machine.advance(2 * SECOND)
     clock.observe(machine.wall, asked, machine.mono)
@@ -38,7 +38,7 @@ def test_a_slow_answer_corrects_nothing_it_cannot_know() -> None:
 
 def test_it_never_goes_back() -> None:
     machine = Machine()
-    clock = DatabaseClock(machine, machine.monotonic)
+    clock = DatabaseClock(machine=machine, monotonic=machine.monotonic)
     before = clock.now()
     clock.observe(machine.wall - 10 * SECOND, machine.mono, machine.mono)
     assert clock.now() == before
@@ -48,8 +48,18 @@ def test_it_never_goes_back() -> None:
 
 def test_a_step_of_the_machines_clock_changes_nothing() -> None:
     machine = Machine()
-    clock = DatabaseClock(machine, machine.monotonic)
+    clock = DatabaseClock(machine=machine, monotonic=machine.monotonic)
     before = clock.now()
     machine.wall += 3600 * SECOND
     machine.mono += SECOND
     assert clock.now() == before + SECOND
+
+
+def test_in_a_time_lapse_it_runs_faster_from_the_start_on() -> None:
+    machine = Machine()
+    clock = DatabaseClock(Lapse(machine.wall, 600), machine, machine.monotonic)
+    before = clock.now()
+    machine.advance(2 * SECOND)
+    assert clock.now() - before == 1200 * SECOND
+    assert Lapse(1000, 600).instant(995) == 995
+    assert Lapse().instant(12345) == 12345

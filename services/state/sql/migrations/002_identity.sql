@@ -93,7 +93,7 @@ CREATE FUNCTION state.commit(
     f_ids text[], f_outcomes text[], f_reasons text[], f_at bigint[],
     b_sources text[], b_people text[], b_offsets int[], b_arrived bigint[],
     c_partitions int[], c_previous text[], c_people text[], c_kinds text[], c_trusted boolean[], c_events text[], c_at bigint[]
-) RETURNS TABLE (id bigint, previous text, into_person text, refused boolean) LANGUAGE plpgsql AS $$
+) RETURNS TABLE (link_id bigint, link_previous text, link_person text, link_refused boolean) LANGUAGE plpgsql AS $$
 DECLARE
     held int;
 BEGIN
