@@ -27,6 +27,10 @@ class Clock(Protocol):
     def now(self) -> Instant: ...
 
 
+MAX_SPEED = 100_000
+"""Of a time-lapse. Beyond it a millisecond of the machine's is minutes."""
+
+
 class Lapse(NamedTuple):
     """Time-lapse, for trying rules in a staging environment: since ``start`` time runs ``speed`` times as fast.
 
@@ -35,6 +39,21 @@ class Lapse(NamedTuple):
 
     start: Instant = 0
     speed: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> "Lapse":
+        """``2026-01-31T09:00:00Z@600``. Raises ``ValueError``."""
+        try:
+            start, _, speed = text.rpartition("@")
+            lapse = cls(from_datetime(datetime.fromisoformat(start)), int(speed))
+        except (ValueError, TypeError):
+            raise ValueError(f"{text!r} is not like 2026-01-31T09:00:00Z@600") from None
+        if not 1 <= lapse.speed <= MAX_SPEED:
+            raise ValueError(f"a speed of {lapse.speed} is not from 1 to {MAX_SPEED}")
+        return lapse
+
+    def __str__(self) -> str:
+        return f"{rfc3339(self.start)}@{self.speed}"
 
     def instant(self, real: Instant) -> Instant:
         """What time it is in the lapse when it is ``real`` outside."""

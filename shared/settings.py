@@ -2,17 +2,13 @@
 
 import os
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import Struct
 
-from shared.clock import Lapse, from_datetime
-
-MAX_SPEED = 100_000
-"""Beyond it a millisecond of the machine's is minutes."""
+from shared.clock import Lapse
 
 S = TypeVar("S", bound=Struct)
 
@@ -52,16 +48,10 @@ class Common(Struct, frozen=True, kw_only=True):
     @property
     def lapse(self) -> Lapse:
         """Raises ``ValueError`` if ``time_lapse`` is none."""
-        if not self.time_lapse:
-            return Lapse()
         try:
-            start, _, speed = self.time_lapse.rpartition("@")
-            lapse = Lapse(from_datetime(datetime.fromisoformat(start)), int(speed))
-        except (ValueError, TypeError):
-            raise ValueError(f"TIME_LAPSE: {self.time_lapse!r} is not like 2026-01-31T09:00:00Z@600") from None
-        if not 1 <= lapse.speed <= MAX_SPEED:
-            raise ValueError(f"TIME_LAPSE: a speed of {lapse.speed} is not from 1 to {MAX_SPEED}")
-        return lapse
+            return Lapse.parse(self.time_lapse) if self.time_lapse else Lapse()
+        except ValueError as error:
+            raise ValueError(f"TIME_LAPSE: {error}") from None
 
 
 def load(cls: type[S], environ: Mapping[str, str] | None = None) -> S:

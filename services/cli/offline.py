@@ -179,8 +179,7 @@ def backtest(
     plan = live_from_the_beginning(rules)
     end = until if until is not None else events.last
     found: list[tuple[Firing, str, str]] = []
-    played = shown = 0
-    people: set[str] = set()
+    played = shown = people = 0
     for lines in events.groups():
         replay = Replay(plan)
         firings: list[Firing] = []
@@ -188,8 +187,8 @@ def backtest(
             if received > end:
                 break
             firings += replay.take(event, received)
-            people.add(event.person)
         firings += replay.finish(end)
+        people += replay.people
         found += _decided([firing for firing in firings if firing.fire.at <= end], policy)
         played += len(lines)
         if played - shown >= STEP:
@@ -197,7 +196,7 @@ def backtest(
             progress(played, events.lines)
     progress(events.lines, events.lines)
     found.sort(key=lambda item: (item[0].fire.at, item[0].person, item[0].fire.rule))
-    return Outcome([_told(*item) for item in found], played, len(people))
+    return Outcome([_told(*item) for item in found], played, people)
 
 
 def _decided(firings: list[Firing], policy: Policy | None) -> list[tuple[Firing, str, str]]:

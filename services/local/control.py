@@ -167,6 +167,7 @@ def _print_addresses(run: RunFile, out: Console) -> None:
         "NATS": run.nats,
         "PostgreSQL": run.database,
         "SMTP": run.smtp,
+        **({"time-lapse": run.time_lapse} if run.time_lapse else {}),
     }
     for name, value in shown.items():
         out.print(f"  [dim]{name:<12}[/]{escape(value)}", soft_wrap=True)

@@ -7,6 +7,7 @@ from urllib.parse import quote, urlsplit
 from msgspec import Struct
 
 from services.local.keys import Keys
+from shared.clock import SECOND, Instant, Lapse, rfc3339
 
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout."""
@@ -25,6 +26,9 @@ _SAMPLES = {
     "SITE_NAME": "Harbour Goods",
 }
 """What is run where the environment names nothing else."""
+
+
+_LAPSE_RECIPIENT = "time-lapse@beckon.example"
 
 
 class Program(Struct, frozen=True):
@@ -61,6 +65,18 @@ class Doors(Struct, frozen=True):
         return f"http://127.0.0.1:{self.inbox_port}" if self.inbox_port else ""
 
 
+def time_lapse(asked: str, kept: str, now: Instant) -> str:
+    """``TIME_LAPSE`` for the services. ``asked``: a speed alone is enough. ``kept``: what an installation began with it goes on
+    with, or its data would lie in the future. Raises ``ValueError``."""
+    if kept:
+        if asked and asked not in (kept, kept.rpartition("@")[2]):
+            raise ValueError(f"TIME_LAPSE: this installation runs as {kept}; take another BECKON_HOME for {asked}")
+        return kept
+    if not asked:
+        return ""
+    return str(Lapse.parse(f"{rfc3339(now // SECOND * SECOND)}@{asked}" if asked.isdecimal() else asked))
+
+
 def setup_job(keys: Keys, servers: Servers) -> Program:
     passwords = {f"{role.upper()}_DB_PASSWORD": password for role, password in keys.database.items()}
     environ = {"NATS_URL": servers.nats("setup"), "DATABASE_URL": servers.database(""), "SETUP_TIMEOUT_S": "60"}
@@ -68,10 +84,19 @@ def setup_job(keys: Keys, servers: Servers) -> Program:
 
 
 def services(
-    keys: Keys, servers: Servers, doors: Doors, environ: Mapping[str, str], take_port: Callable[[], int]
+    keys: Keys,
+    servers: Servers,
+    doors: Doors,
+    environ: Mapping[str, str],
+    take_port: Callable[[], int],
+    lapse: str = "",
 ) -> list[Program]:
-    """The services, each with its own NATS user, database role and port for its health."""
+    """The services, each with its own NATS user, database role and port for its health. In a time-lapse they are in
+    staging, as nobody is to be mailed before their time."""
     samples = {name: environ.get(name) or str(value) for name, value in _SAMPLES.items()}
+    samples["TIME_LAPSE"] = lapse
+    if lapse:
+        samples |= {"BECKON_ENV": "staging", "TEST_RECIPIENTS": environ.get("TEST_RECIPIENTS") or _LAPSE_RECIPIENT}
 
     def service(name: str, *, role: str = "", **own: str) -> Program:
         port = take_port()

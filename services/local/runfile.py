@@ -26,6 +26,8 @@ class RunFile(Struct, frozen=True):
     secret_key: str
     pid: int
     """The supervisor."""
+    time_lapse: str = ""
+    """As in ``TIME_LAPSE``, if time does not run as it does elsewhere."""
 
 
 def write_run_file(path: Path, run: RunFile) -> None:

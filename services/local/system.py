@@ -21,6 +21,7 @@ from services.local.ports import Ports
 from services.local.postgres import EmbeddedPostgres
 from services.local.process import ProcessFailed
 from services.local.runfile import RunFile
+from shared.clock import SystemClock
 
 log = structlog.get_logger()
 
@@ -63,6 +64,7 @@ class System:
         self.doors: Doors
         self.servers: Servers
         self.keys: Keys
+        self.lapse = ""
         self._environ = environ
         self._tasks = tasks
         self._preferred = preferred
@@ -76,6 +78,7 @@ class System:
         """Raises ``ProcessFailed`` with the last lines of what does not come up; stop it then, too."""
         self.home.mkdir(parents=True, exist_ok=True)
         self.keys = load_keys(self.home / "secrets.json")
+        self.lapse = self._time_lapse()
         self.servers = Servers(await self._nats(), await self._database())
         await run_job(plan.setup_job(self.keys, self.servers), self.logs, self._inherit, _SETUP_S)
         for _ in range(_PORT_ATTEMPTS):
@@ -89,6 +92,18 @@ class System:
             else:
                 return
         raise ProcessFailed("the programs' ports were taken by others again and again")
+
+    def _time_lapse(self) -> str:
+        """Raises ``ProcessFailed`` if what is asked for is no time-lapse, or another one than before."""
+        kept = self.home / "time-lapse"
+        known = kept.read_text(encoding="utf-8").strip() if kept.exists() else ""
+        try:
+            lapse = plan.time_lapse(self._environ.get("TIME_LAPSE", ""), known, SystemClock().now())
+        except ValueError as error:
+            raise ProcessFailed(str(error)) from None
+        if lapse:
+            kept.write_text(lapse, encoding="utf-8")
+        return lapse
 
     def child(self, name: str) -> Child:
         return self._children[name]
@@ -110,6 +125,7 @@ class System:
             write_key=self.keys.write_key,
             secret_key=self.keys.secret_key,
             pid=os.getpid(),
+            time_lapse=self.lapse,
         )
 
     async def stop(self) -> None:
@@ -151,7 +167,7 @@ class System:
 
     async def _start_programs(self) -> None:
         self.doors = self._choose_doors()
-        programs = plan.services(self.keys, self.servers, self.doors, self._environ, self._ports.take)
+        programs = plan.services(self.keys, self.servers, self.doors, self._environ, self._ports.take, self.lapse)
         if self.doors.inbox:
             programs.append(plan.inbox(self.home / "mails", self.doors))
         for program in programs:

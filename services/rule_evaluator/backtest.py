@@ -78,10 +78,8 @@ class Backtesting:
             if (group := linked.get(person)) is not None:
                 together.setdefault(group, []).extend(events)
                 self._counts.events += len(events)
-                self._counts.people += 1
             else:
                 await self._play(Replay(plan), events)
-                self._counts.people += 1
             await self._progress()
         for events in together.values():
             self._counts.events -= len(events)
@@ -153,6 +151,7 @@ class Backtesting:
             if self._counts.events % YIELD_EVERY == 0:
                 await asyncio.sleep(0)
         self._note(replay.finish(self._until))
+        self._counts.people += replay.people
         if len(self._waiting) >= PART:
             await self._flush()
 

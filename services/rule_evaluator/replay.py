@@ -75,6 +75,11 @@ class Replay:
         if (tie := identity.tie(event, life.key)) is not None and (link := self._identities.link(tie)) is not None:
             yield from self._link(*link, self._life(self._identities.person(tie.person)), arrived)
 
+    @property
+    def people(self) -> int:
+        """How many there are, after some turned out to be one."""
+        return len(self._lives)
+
     def finish(self, until: Instant) -> Iterator[Firing]:
         """What fires by itself up to ``until``, for everybody."""
         for life in self._lives.values():

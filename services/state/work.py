@@ -1,4 +1,4 @@
-"""What one turn of the loop makes of what it took: steps, then, with the verdicts, everything to be committed. Pure."""
+"""What one turn of the loop makes of what it took: steps, then, with the verdicts, everything to be committed. No I/O here."""
 
 from collections.abc import Callable, Mapping
 
