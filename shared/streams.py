@@ -141,6 +141,7 @@ def _bucket(replicas: int) -> StreamConfig:
         discard=DiscardPolicy.NEW,
         max_bytes=16 * MIB,
         max_msgs_per_subject=1,
+        duplicate_window=DUPLICATE_WINDOW_S,
         num_replicas=replicas,
         allow_rollup_hdrs=True,
         deny_delete=True,

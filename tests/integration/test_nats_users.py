@@ -20,8 +20,8 @@ DENIED_S = 0.4
 
 PUBLISHES = {
     "tracker": {"events.3.site"},
-    "state": {"triggers.3", "dead.state"},
-    "rule_evaluator": set[str](),
+    "state": {"triggers.3", "dead.state", "events.3.actor"},
+    "rule_evaluator": {"$KV.INTEREST.live"},
     "throttle": {"sends.email", "sends.webhook", "events.3.outcome", "dead.throttle"},
     "mailer": {"events.3.outcome", "dead.mailer"},
     "operator": set[str](),
@@ -30,16 +30,25 @@ STORED = sorted(set[str]().union(*PUBLISHES.values()))
 
 REQUESTS = {
     "tracker": set[str](),
-    "state": {"rules.evaluate"},
-    "rule_evaluator": set[str](),
+    "state": {"rules.evaluate", "people.get.3"},
+    "rule_evaluator": {"history.read", "history.links", "policy.forecast"},
     "throttle": set[str](),
     "mailer": {"rules.verify", "people.get.3"},
     "operator": {
-        *("rules.evaluate", "rules.verify", "rules.put", "rules.list", "rules.get"),
-        *("policy.put", "policy.get", "suppressions.put", "people.get.3"),
+        *("rules.evaluate", "rules.verify", "rules.put", "rules.list", "rules.get", "rules.delete", "rules.schema"),
+        *("rules.explain", "rules.backtest", "policy.put", "policy.get", "policy.forecast", "suppressions.put"),
+        *("people.get.3", "sweep.progress"),
     },
 }
-SERVERS = {"rules": "rule_evaluator", "policy": "throttle", "suppressions": "throttle", "people": "state"}
+SERVERS = {
+    "rules": "rule_evaluator",
+    "policy": "throttle",
+    "suppressions": "throttle",
+    "people": "state",
+    "sweep": "state",
+    "history": "state",
+}
+ASKED = set[str]().union(*REQUESTS.values())
 
 CONSUMERS = {
     ("throttle", "TRIGGERS", "throttle", "triggers.>"),
@@ -83,7 +92,7 @@ async def test_each_asks_what_it_needs_to_know_and_is_answered(buses: dict[str, 
     async def answer(msg: Msg) -> None:
         await msg.respond(b"answer")
 
-    for subject in REQUESTS["operator"]:
+    for subject in ASKED:
         server = buses[SERVERS[subject.partition(".")[0]]]
         await server.nc.subscribe(subject, queue="servers", cb=answer)
         await server.nc.flush()
@@ -94,7 +103,7 @@ async def test_each_asks_what_it_needs_to_know_and_is_answered(buses: dict[str, 
         except (NoRespondersError, TimeoutError):
             return False
 
-    assert await permitted(each_with(sorted(REQUESTS["operator"])), request) == REQUESTS
+    assert await permitted(each_with(sorted(ASKED)), request) == REQUESTS
 
 
 async def test_each_makes_its_own_consumers_only(buses: dict[str, Bus]) -> None:

@@ -320,11 +320,13 @@ async def test_a_folder_that_is_not_there_stops_the_start(stack: Stack, tmp_path
 
 async def test_the_shipped_rules_are_read_without_a_complaint(stack: Stack) -> None:
     service = await stack.start("rule_evaluator", RULES_DIR=str(ROOT / "examples/rules"))
-    assert {name: rule.status for name, rule in (await listed(stack)).items()} == {
-        "cart-abandonment": "live",
-        "high-value-interest": "live",
-        "win-back": "live",
+    statuses = {name: rule.status for name, rule in (await listed(stack)).items()}
+    assert {name for name, status in statuses.items() if status == "live"} == {
+        "cart-abandonment",
+        "high-value-interest",
+        "win-back",
     }
+    assert len(statuses) == 12
     assert service.logged("rule_file_invalid") == []
 
 

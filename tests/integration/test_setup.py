@@ -109,7 +109,7 @@ async def _execute(postgres: EmbeddedPostgres, *statements: str, database: str =
 async def test_bare_servers_get_everything_and_a_second_run_changes_nothing(bare: Bare) -> None:
     first = await bare.run()
     things = [f"role {role}" for role in ROLES] + [f"schema {role}" for role in ROLES]
-    things += ["stream DEAD", "stream SENDS", "stream TRIGGERS", "stream EVENTS"]
+    things += ["stream DEAD", "stream KV_INTEREST", "stream SENDS", "stream TRIGGERS", "stream EVENTS"]
     assert first.code == 0, first.output
     assert first.made() == dict.fromkeys(things, "created")
 
