@@ -1,7 +1,6 @@
 """The actor loop on real servers, with scripted verdicts: each event once, each timer on time, each trigger published."""
 
 import asyncio
-import itertools
 import shutil
 import signal
 from pathlib import Path
@@ -14,18 +13,11 @@ from services.setup import database as setup
 from shared import subjects
 from shared.bus import Outgoing
 from shared.clock import MILLISECOND, MINUTE, SECOND, SystemClock
-from shared.errors import Unavailable
 from shared.messages import Event, GetPerson, Person, PersonFound, Trigger, outcome
 from shared.partition import partition_of
+from tests.support.people import committed, event, person, triggers
 from tests.support.script import TERMS, Script
 from tests.support.stack import DATABASE_PASSWORDS, PARTITIONS, Service, Stack, until
-
-_ids = itertools.count(1)
-
-
-def event(name: str, person: str = "ada", **properties: object) -> Event:
-    now = SystemClock().now()
-    return Event(f"e{next(_ids)}", person, name, now, now, properties=properties)
 
 
 def wake(in_us: int, person: str = "ada") -> Event:
@@ -37,36 +29,6 @@ async def script(stack: Stack) -> Script:
     script = Script()
     await script.serve(await stack.bus("rule_evaluator"))
     return script
-
-
-async def committed(stack: Stack, count: int, within_s: float = 10) -> None:
-    async def check() -> bool:
-        (row,) = await stack.fetch("SELECT count(*) AS count FROM state.events")
-        return bool(row["count"] == count)
-
-    await until(check, within_s=within_s, what=f"{count} events committed")
-
-
-async def triggers(stack: Stack, count: int, within_s: float = 10) -> list[Trigger]:
-    async def check() -> list[Trigger]:
-        found = await stack.messages(subjects.TRIGGERS, Trigger)
-        return found if len(found) >= count else []
-
-    return await until(check, within_s=within_s, what=f"{count} triggers published")
-
-
-async def person(stack: Stack, key: str) -> Person:
-    bus = await stack.bus("mailer")
-
-    async def ask() -> PersonFound | None:
-        try:
-            return await bus.request(subjects.people_get(partition_of(key, PARTITIONS)), GetPerson(key), PersonFound)
-        except Unavailable:
-            return None
-
-    found = await until(ask)
-    assert found is not None
-    return found.person
 
 
 # --- Events -----------------------------------------------------------------------------------------------------------
