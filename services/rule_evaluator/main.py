@@ -18,7 +18,8 @@ from shared.runtime import Runtime
 
 
 async def serve(runtime: Runtime, settings: Settings) -> None:
-    store = Store(await runtime.open_pool(settings.database_url, "rules", MIGRATIONS))
+    pool = await runtime.open_pool(settings.database_url, "rules", MIGRATIONS)
+    store = Store(pool, settings.lapse)
     if settings.rules_dir:
         await put_folder(Path(settings.rules_dir), store)
     announcer = Announcer()

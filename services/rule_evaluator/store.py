@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ import asyncpg
 from services.rule_evaluator.document import Rule
 from services.rule_evaluator.rules import Revision, Stored
 from shared import db
-from shared.clock import Instant, from_datetime
+from shared.clock import Instant, Lapse, from_datetime
 from shared.messages import RuleFound, RuleSummary
 
 MIGRATIONS = Path(__file__).parent / "sql" / "migrations"
@@ -28,8 +29,9 @@ class Put(NamedTuple):
 class Store:
     """Raises what ``db.AWAY`` lists while PostgreSQL is away."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, pool: asyncpg.Pool, lapse: Lapse = Lapse()) -> None:  # noqa: B008 - frozen
         self._pool = pool
+        self._lapse = lapse
 
     async def put(self, rule: Rule, document: str, by: str, *, unless_put_by: str | None = None) -> Put:
         """A new version, unless the document is the current one, or is what ``unless_put_by`` put last."""
@@ -49,7 +51,12 @@ class Store:
         rows = await self._pool.fetch(_SQL["current"])
         stored = [
             Stored(
-                row["id"], row["version"], row["document"], row["status"], row["baseline"], _instant(row["live_since"])
+                row["id"],
+                row["version"],
+                row["document"],
+                row["status"],
+                row["baseline"],
+                self._instant(row["live_since"]),
             )
             for row in rows
             if row["id"] is not None
@@ -57,16 +64,16 @@ class Store:
         return Revision(rows[0]["number"], rows[0]["watched"]), stored
 
     async def list_current(self) -> list[RuleSummary]:
-        return [_summary(row) for row in await self._pool.fetch(_SQL["list"])]
+        return [self._summary(row) for row in await self._pool.fetch(_SQL["list"])]
 
     async def get(self, rule_id: str, version: int) -> RuleFound:
         """The current version if ``version`` is 0. Without a summary if there is no such rule or version."""
         row = await self._pool.fetchrow(_SQL["get"], rule_id, version)
-        return RuleFound(_summary(row), row["document"]) if row is not None else RuleFound()
+        return RuleFound(self._summary(row), row["document"]) if row is not None else RuleFound()
 
     async def versions(self, rule_id: str) -> list[RuleSummary]:
         """All versions of a rule, the first one first."""
-        return [_summary(row) for row in await self._pool.fetch(_SQL["versions"], rule_id)]
+        return [self._summary(row) for row in await self._pool.fetch(_SQL["versions"], rule_id)]
 
     async def delete(self, rule_id: str, by: str) -> int | None:
         """The version that says so; none if there is no such rule."""
@@ -102,18 +109,18 @@ class Store:
                 if not connection.is_closed():
                     await connection.remove_listener(CHANNEL, on_notification)
 
+    def _summary(self, row: Any) -> RuleSummary:
+        changed_at = self._instant(row["changed_at"])
+        assert changed_at is not None, "the column is never null"
+        return RuleSummary(
+            id=row["id"],
+            version=row["version"],
+            name=row["name"],
+            status=row["status"],
+            changed_at=changed_at,
+            live_since=self._instant(row["live_since"]),
+            by=row["put_by"],
+        )
 
-def _summary(row: Any) -> RuleSummary:
-    return RuleSummary(
-        id=row["id"],
-        version=row["version"],
-        name=row["name"],
-        status=row["status"],
-        changed_at=from_datetime(row["changed_at"]),
-        live_since=_instant(row["live_since"]),
-        by=row["put_by"],
-    )
-
-
-def _instant(moment: Any) -> Instant | None:
-    return from_datetime(moment) if moment is not None else None
+    def _instant(self, moment: datetime | None) -> Instant | None:
+        return self._lapse.instant(from_datetime(moment)) if moment is not None else None

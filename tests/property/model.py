@@ -243,10 +243,9 @@ class Life:
         self._look(event.arrived)
 
     def join(self, other: "Life", brought: list[Happening], t: int) -> None:
-        """``other`` turned out to be the same person and brings these events, numbered on. What held for either goes on
-        to hold; what was fired for either was fired."""
+        """``other``, as far as it has come, turned out to be the same person and brings these events, numbered on. What
+        held for either goes on to hold; what was fired for either was fired."""
         self.pass_to(t)
-        other.pass_to(t)
         self._arrived += brought
         self._profile = {**other._profile, **self._profile}
         self.counting = sorted([*self.counting, *other.counting], key=lambda firing: firing.at)

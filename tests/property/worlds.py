@@ -159,6 +159,7 @@ def by_the_model(world: World, happenings: list[Come | Sign], triggers: dict[str
         for happening in happenings:
             if isinstance(happening, Sign):
                 brought = [e._replace(n=numbers["ada"] + e.n) for e in histories["visitor"]]
+                lives["visitor"].pass_to(happening.arrived)
                 lives["ada"].join(lives["visitor"], brought, happening.arrived)
                 numbers["ada"] += numbers["visitor"]
                 signed_in = True
