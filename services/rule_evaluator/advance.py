@@ -4,8 +4,8 @@ Each rule is edge-triggered: it fires when ``when`` turns from false to true. Be
 between them is looked at, at its own instant, also after downtime; the result never depends on how steps were batched.
 """
 
-from collections.abc import Collection
 from hashlib import blake2b
+from heapq import heapify, heappop, heappush
 from operator import attrgetter
 
 import msgspec
@@ -39,7 +39,7 @@ def advance(plan: Plan, case: Case) -> Verdict:
 class Run:
     """One person's way through steps that come in order; ``fires`` holds what fired so far, in order."""
 
-    __slots__ = ("_at", "_began", "_handed_on", "_next", "_person", "_plan", "_seen", "_tracks", "fires", "view")
+    __slots__ = ("_at", "_changes", "_handed_on", "_next", "_person", "_plan", "_seen", "_tracks", "fires", "view")
 
     def __init__(self, plan: Plan, person: Person, remembered: dict[str, RuleState]) -> None:
         self._plan = plan
@@ -47,23 +47,27 @@ class Run:
         self._handed_on = dict(remembered)
         self._at = _last_look(person, remembered)
         self._seen = max(person.count, max(map(_n, person.history), default=0))
-        self._next: Instant = 0
-        """No truth changes by itself before this."""
         self.view = View(plan.slots, person.profile, person.history, self._at)
         self.fires: list[Fire] = []
-        self._tracks = [self._track(compiled, person, remembered) for compiled in plan.rules]
+        self._next: Instant = 0
+        """No truth changes by itself before this."""
+        self._changes: list[tuple[Instant, int]] = []
+        """A heap of when which track may change by itself; what a track no longer says itself is stale."""
+        self._tracks = [self._track(number, compiled, person, remembered) for number, compiled in enumerate(plan.rules)]
+        self._changes = self._all_changes()
         self.fires.sort(key=lambda fire: fire.at)
 
     def take(self, step: Step) -> None:
         """The wakes that come first, all of them, and then what the step brings."""
-        at, event, joined = step.at, step.event, step.joined
+        at, event = step.at, step.event
         if self._next <= at:
             self._pass_time(at)
-        self._at = max(self._at, at)
+        if at > self._at:
+            self._at = at
         if event is not None:
             self._take_event(event)
-        elif joined is not None:
-            self._take_joined(joined)
+        elif step.joined is not None:
+            self._take_joined(step.joined)
 
     def states(self) -> dict[str, RuleState]:
         """What to remember of each rule."""
@@ -85,11 +89,11 @@ class Run:
 
     # --- Beginning ----------------------------------------------------------------------------------------------------
 
-    def _track(self, compiled: Compiled, person: Person, remembered: dict[str, RuleState]) -> "Track":
+    def _track(self, number: int, compiled: Compiled, person: Person, remembered: dict[str, RuleState]) -> "Track":
         """As far as everything else of the person is, whatever was missed."""
         live = compiled.live
         state = remembered.get(live.rule.id)
-        track = Track(compiled)
+        track = Track(number, compiled)
         if state is not None and state.version > live.baseline:  # somebody knows the rule better than we do
             track.change = NEVER
             return track
@@ -121,30 +125,48 @@ class Run:
 
     def _pass_alone(self, track: "Track", view: View, until: Instant) -> None:
         while (t := min(track.change, view.next_ahead())) <= until:
-            self._wake([track], view, t)
+            if not track.began and track.change <= t:
+                track.begin(view)
+            view.mature(t)
+            if track.began:
+                self._look(track, view, t, None)
 
     # --- Going on -----------------------------------------------------------------------------------------------------
 
+    def _all_changes(self) -> list[tuple[Instant, int]]:
+        changes = [(track.change, track.number) for track in self._tracks if track.change != NEVER]
+        heapify(changes)
+        return changes
+
     def _pass_time(self, until: Instant) -> None:
         """Look at every instant up to ``until`` at which a truth may change by itself."""
+        tracks = self._tracks
         while True:
-            t = self.view.next_ahead()
-            for track in self._tracks:
-                if track.change < t:
-                    t = track.change
+            if len(self._changes) > 8 * len(tracks) + 64:
+                self._changes = self._all_changes()
+            changes = self._changes
+            while changes and tracks[changes[0][1]].change != changes[0][0]:
+                heappop(changes)
+            t = min(changes[0][0] if changes else NEVER, self.view.next_ahead())
             self._next = t
             if t > until:
                 return
-            self._wake(self._tracks, self.view, t)
+            due = set()
+            while changes and changes[0][0] <= t:
+                due.add(heappop(changes)[1])
+            self._wake([tracks[number] for number in due if tracks[number].change <= t], t)
 
-    def _wake(self, tracks: "Collection[Track]", view: View, t: Instant) -> None:
-        for track in tracks:
-            if not track.began and track.change <= t:
-                track.begin(view)
-        names = view.mature(t)
-        for track in tracks:
-            if track.began and (track.change <= t or any(map(track.live.rule.concerns.covers, names))):
-                self._look(track, view, t, None)
+    def _wake(self, due: "list[Track]", t: Instant) -> None:
+        for track in due:
+            if not track.began:
+                track.begin(self.view)
+                heappush(self._changes, (track.change, track.number))
+        looked = {track.number for track in due}
+        looked.update(number for number, _ in self._plan.touched(self.view.mature(t)))
+        for number in looked:
+            track = self._tracks[number]
+            if track.began:
+                self._look(track, self.view, t, None)
 
     def _take_event(self, event: HistoryEvent) -> None:
         view = self.view
@@ -159,10 +181,13 @@ class Run:
         if name in TAKEN_BACK:
             for track in self._tracks:
                 track.take_back(event)
+        at, tracks = self._at, self._tracks
         for number, parts in self._plan.touched(longer):
-            track = self._tracks[number]
+            track = tracks[number]
             if track.began and (track.blocked is None or track.blocked in parts):
-                self._look(track, view, self._at, event)
+                holds, change, track.blocked = track.look(view, at)
+                if change != track.change or holds is not track.holds:
+                    self._learn(track, holds, change, view, at, event)
 
     def _take_joined(self, joined: Joined) -> None:
         """What held for either of the two does not turn true by their being one."""
@@ -182,13 +207,22 @@ class Run:
 
     def _look(self, track: "Track", view: View, t: Instant, event: HistoryEvent | None) -> None:
         holds, change, track.blocked = track.look(view, t)
+        self._learn(track, holds, change, view, t, event)
+
+    def _learn(
+        self, track: "Track", holds: bool, change: Instant, view: View, t: Instant, event: HistoryEvent | None
+    ) -> None:
         if change <= t:
             raise RuntimeError(f"rule {track.live.rule.id}: a wake at {change}, not after {t}")
         if holds and not track.holds:
             self._turn_true(track, view, t, event)
-        track.holds, track.change = holds, change
-        if change < self._next:
-            self._next = change
+        track.holds = holds
+        if change != track.change:
+            track.change = change
+            if change != NEVER:
+                heappush(self._changes, (change, track.number))
+                if change < self._next:
+                    self._next = change
 
     def _turn_true(self, track: "Track", view: View, t: Instant, event: HistoryEvent | None) -> None:
         rule, version, baseline, _ = track.live
@@ -212,9 +246,10 @@ class Track:
     replica knows the rule in a later version.
     """
 
-    __slots__ = ("began", "blocked", "change", "fired", "holds", "live", "look")
+    __slots__ = ("began", "blocked", "change", "fired", "holds", "live", "look", "number")
 
-    def __init__(self, compiled: Compiled) -> None:
+    def __init__(self, number: int, compiled: Compiled) -> None:
+        self.number = number
         self.live, self.look, _ = compiled
         self.began = False
         self.holds = False

@@ -50,21 +50,27 @@ def write(parts: Sequence[Code], *, decisive: bool) -> Callable[[View, Instant],
     The whole stays as it is until every decisive part has changed: the latest of their instants counts, and the other
     parts do not matter. With none decisive, the first change of any may change the whole.
     """
-    constants: dict[str, Any] = {"NEVER": NEVER}
-    lines = ["def look(view, t):", "    latest, earliest, series, fill = 0, NEVER, view.series, view.fill"]
-    loaded: set[str] = set()
-    for number, part in enumerate(parts):
-        lines += [f"    {line}" for line in _part(number, part, decisive, constants, loaded)]
-    lines.append(f"    return ({decisive}, latest, None) if latest else ({not decisive}, earliest, None)")
-    exec(compile("\n".join(lines), "<rule>", "exec"), constants)  # noqa: S102 - every text is made here
-    look: Callable[[View, Instant], Blocked] = constants["look"]
-    return look
+    whole: Callable[[View, Instant], Blocked] = _written(parts, decisive, ", {number}", ", None")
+    return whole
 
 
 def look(parts: Sequence[Code], *, decisive: bool) -> Look:
     """The same as a truth alone."""
-    whole = write(parts, decisive=decisive)
-    return lambda view, t: whole(view, t)[:2]
+    whole: Look = _written(parts, decisive, "", "")
+    return whole
+
+
+def _written(parts: Sequence[Code], decisive: bool, blocked: str, free: str) -> Any:
+    """What costs little comes first: often it decides."""
+    constants: dict[str, Any] = {"NEVER": NEVER}
+    lines = ["def look(view, t):", "    latest, earliest, series, fill = 0, NEVER, view.series, view.fill"]
+    loaded: set[str] = set()
+    for number, part in sorted(enumerate(parts), key=lambda item: item[1].until == "both"):
+        ends = f"return ({decisive}, NEVER{blocked.format(number=number)})"
+        lines += [f"    {line}" for line in _part(number, part, decisive, ends, constants, loaded)]
+    lines.append(f"    return ({decisive}, latest{free}) if latest else ({not decisive}, earliest{free})")
+    exec(compile("\n".join(lines), "<rule>", "exec"), constants)  # noqa: S102 - every text is made here
+    return constants["look"]
 
 
 class _Names(dict[str, str]):
@@ -79,7 +85,7 @@ class _Names(dict[str, str]):
         return name
 
 
-def _part(number: int, part: Code, decisive: bool, constants: dict[str, Any], loaded: set[str]) -> list[str]:
+def _part(number: int, part: Code, decisive: bool, ends: str, constants: dict[str, Any], loaded: set[str]) -> list[str]:
     names = _Names(number, part.constants)
     constants |= {names[name]: value for name, value in part.constants.items()}
     setup, holds = part.setup.format_map(names), part.holds.format_map(names)
@@ -92,15 +98,13 @@ def _part(number: int, part: Code, decisive: bool, constants: dict[str, Any], lo
             loaded.add(name)
     if setup:
         lines.append(setup)
-    ends = f"return ({decisive}, NEVER, {number})"
-    decided = {"both": f"if c == NEVER: {ends}", "neither": ends}.get(part.until, "")
     keeps_true = part.until in ("true", "both")
     keeps_false = part.until in ("false", "both")
     known = keeps_true if decisive else keeps_false
     other = keeps_false if decisive else keeps_true
     lines.append(f"if {holds if decisive else f'not ({holds})'}:")
     if known:
-        lines += [f"    {line}" for line in (decided, "if c > latest: latest = c") if line]
+        lines += [f"    if c == NEVER: {ends}", "    if c > latest: latest = c"]
     else:
         lines.append(f"    {ends}")
     if other:

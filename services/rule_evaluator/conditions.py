@@ -59,8 +59,8 @@ class Combination(Struct, frozen=True, eq=False):
         return parts[0] if len(parts) == 1 else calling(look(parts, decisive=self.decisive))
 
     def because(self, view: View, t: Instant, *, wanted: bool) -> Iterator[HistoryEvent]:
-        for condition in self.conditions:
-            if holds_at(condition, view, t) is wanted:
+        for condition in self.conditions:  # where the whole is not decided, all parts are as it is
+            if wanted is not self.decisive or holds_at(condition, view, t) is wanted:
                 yield from condition.because(view, t, wanted=wanted)
 
     def selectors(self) -> Iterator[Selector]:

@@ -53,23 +53,24 @@ class EventCount(Struct, frozen=True, eq=False):
             return Code("", "True", "neither")
         return _at_least(slot, since, self.within, least, self.measure)
 
-    def counted(self, view: View, t: Instant) -> tuple[list[HistoryEvent], HistoryEvent | None, int | float]:
-        """The events of the window, the last ``since`` if there is one, and what the test is put to. For explanations."""
-        anchors = view.of(self.since) if self.since is not None else None
-        series = view.of(self.events)
+    def _after(self, view: View, t: Instant) -> Key:
+        """The window holds what has a greater key."""
         after = NO_KEY if self.within is None else last_key_at(t - self.within)
-        if anchors is not None:
-            after = max(after, anchors.keys[-1]) if anchors.keys else _LAST_KEY
-        events = series.between(after, _LAST_KEY)
-        anchor = anchors.events[-1] if anchors is not None and anchors.events else None
-        return events, anchor, _count(self.measure, series, after)
+        if self.since is None:
+            return after
+        anchors = view.of(self.since).keys
+        return max(after, anchors[-1]) if anchors else _LAST_KEY
+
+    def counted(self, view: View, t: Instant) -> int | float:
+        """What the test is put to. For explanations."""
+        return _count(self.measure, view.of(self.events), self._after(view, t))
 
     def because(self, view: View, t: Instant, *, wanted: bool) -> Iterator[HistoryEvent]:
         """What was counted, if the condition is to be true, and since when."""
-        events, anchor, _ = self.counted(view, t)
-        if anchor is not None:
-            yield anchor
+        if self.since is not None:
+            yield from view.of(self.since).events[-1:]
         if wanted:
+            events = view.of(self.events).between(self._after(view, t), _LAST_KEY)
             same = self.measure is not None and self.measure.kind == "same"
             yield from LargestGroup(self.measure.name, events).members() if same and self.measure else events
 

@@ -98,7 +98,7 @@ class Explaining:
 
     def _found(self, condition: Condition) -> str:
         if isinstance(condition, EventCount):
-            return f"{condition.counted(self._view, self._at)[2]:g}"
+            return f"{condition.counted(self._view, self._at):g}"
         if isinstance(condition, Sequence):
             return f"{condition.matched(self._view, self._at)[1]} of {len(condition.steps)} steps"
         return ""

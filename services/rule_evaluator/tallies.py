@@ -62,8 +62,14 @@ class Groups:
         value = event.properties.get(self._name)
         if value is None:
             return
-        keys = self._keys.setdefault(value if type(value) is str else identity(value), [])
-        insort(keys, key)
+        if type(value) is not str:
+            value = identity(value)
+        if (keys := self._keys.get(value)) is None:
+            keys = self._keys[value] = []
+        if keys and keys[-1] > key:
+            insort(keys, key)
+        else:
+            keys.append(key)
         if len(keys) >= self._size and keys[-self._size] > self.reached:
             self.reached = keys[-self._size]
 
@@ -82,14 +88,22 @@ class Latest:
         value = event.properties.get(self._name)
         if value is None:
             return
-        value = value if type(value) is str else identity(value)
-        before = self._last.get(value, NO_KEY)
-        if key < before:
-            return
-        if before != NO_KEY:
-            del self.keys[bisect_left(self.keys, before)]
+        if type(value) is not str:
+            value = identity(value)
+        keys = self.keys
+        before = self._last.get(value)
+        if before is not None:
+            if key < before:
+                return
+            if keys[-1] == before:
+                keys.pop()
+            else:
+                del keys[bisect_left(keys, before)]
         self._last[value] = key
-        insort(self.keys, key)
+        if keys and keys[-1] > key:
+            insort(keys, key)
+        else:
+            keys.append(key)
 
 
 Amount = int | Decimal

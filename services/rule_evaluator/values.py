@@ -5,12 +5,14 @@ null, passes only ``exists: false``.
 """
 
 from collections.abc import Callable, Hashable
+from operator import ge, gt, le, lt
 from typing import Any, TypeAlias
 
 from msgspec import Struct
 
 Scalar: TypeAlias = str | int | float | bool
 Comparison: TypeAlias = Callable[[Any, Any], bool]
+Passes: TypeAlias = Callable[[Any], bool]
 
 _NUMBERS = (int, float)
 
@@ -45,20 +47,31 @@ def _contains(value: Any, operand: Scalar) -> bool:
     return isinstance(value, list) and any(_eq(item, operand) for item in value)
 
 
-COMPARISONS: dict[str, Comparison] = {
-    "eq": _eq,
-    "ne": lambda value, operand: not _eq(value, operand),
-    "gt": lambda value, operand: _alike(value, operand) and value > operand,
-    "gte": lambda value, operand: _alike(value, operand) and value >= operand,
-    "lt": lambda value, operand: _alike(value, operand) and value < operand,
-    "lte": lambda value, operand: _alike(value, operand) and value <= operand,
-    "in": _in,
-    "not_in": lambda value, operands: not _in(value, operands),
-    "contains": _contains,
-    "starts_with": lambda value, operand: isinstance(value, str) and value.startswith(operand),
-    "exists": lambda _, wanted: wanted,
+def _ordered(compare: Comparison) -> Callable[[Any], Passes]:
+    """Compiled for the kind of the operand, since prices and totals are looked at for every event."""
+
+    def compile_for(operand: Any) -> Passes:
+        if type(operand) in _NUMBERS:
+            return lambda value: (type(value) is float or type(value) is int) and compare(value, operand)
+        return lambda value: type(value) is type(operand) and compare(value, operand)
+
+    return compile_for
+
+
+COMPARISONS: dict[str, Callable[[Any], Passes]] = {
+    "eq": lambda operand: lambda value: _eq(value, operand),
+    "ne": lambda operand: lambda value: not _eq(value, operand),
+    "gt": _ordered(gt),
+    "gte": _ordered(ge),
+    "lt": _ordered(lt),
+    "lte": _ordered(le),
+    "in": lambda operands: lambda value: _in(value, operands),
+    "not_in": lambda operands: lambda value: not _in(value, operands),
+    "contains": lambda operand: lambda value: _contains(value, operand),
+    "starts_with": lambda operand: lambda value: isinstance(value, str) and value.startswith(operand),
+    "exists": lambda wanted: lambda _: bool(wanted),
 }
-"""Each takes a value that is there and the operand written in the rule."""
+"""Each takes the operand written in the rule and answers a test of a value that is there."""
 
 
 class Clause(Struct, frozen=True):
@@ -73,18 +86,18 @@ class ValueTest(Struct, frozen=True):
 
     def compile(self) -> Callable[[Any], bool]:
         """The test as a function of the value; none stands for one that is missing."""
-        pairs = [(COMPARISONS[clause.comparison], clause.operand) for clause in self.clauses]
+        tests = [COMPARISONS[clause.comparison](clause.operand) for clause in self.clauses]
         absent = all(clause == Clause("exists", False) for clause in self.clauses)
 
-        if len(pairs) == 1:
-            (only, operand), *_ = pairs
-            return lambda value: only(value, operand) if value is not None else absent
+        if len(tests) == 1:
+            (only,) = tests
+            return lambda value: only(value) if value is not None else absent
 
         def passes(value: Any) -> bool:
             if value is None:
                 return absent
-            for compare, operand in pairs:  # noqa: SIM110 - all() over a generator takes twice as long here
-                if not compare(value, operand):
+            for test in tests:  # noqa: SIM110 - all() over a generator takes twice as long here
+                if not test(value):
                     return False
             return True
 

@@ -351,7 +351,7 @@ class Group:
             self._actors.popitem(last=False)
         for position in done.commit.positions:
             turn.partitions[position.id].applied(position.checkpoint)
-        await self._outbox.publish([trigger for _, trigger in done.commit.triggers])
+        await self._outbox.put([trigger for _, trigger in done.commit.triggers])
         await self._outbox.tell(links)
         self._measure(done, turn, now)
 

@@ -57,6 +57,7 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
             Endpoint(subjects.SWEEP_PROGRESS, GetSweep, records.on_sweep),
         ],
     )
+    runtime.on_stop("publish what was committed", outbox.flush)
     runtime.on_stop("give partitions back", leases.leave)
     runtime.start("renew", leases.renew())
     runtime.start("balance", leases.balance())

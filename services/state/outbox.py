@@ -2,6 +2,7 @@
 others."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Collection
 
 import msgspec
@@ -18,6 +19,8 @@ from shared.partition import partition_of
 log = structlog.get_logger()
 
 SWEEP_S = 2.0
+MOST_WAITING = 5000
+"""Triggers that wait to be published before turns wait for them."""
 
 _decode = msgspec.msgpack.Decoder(Trigger).decode
 
@@ -32,26 +35,58 @@ class Outbox:
         self._clock = clock
         self._to_mark: list[str] = []
         self._told: list[int] = []
-        self._marking = asyncio.Event()
+        self._waiting: list[Trigger] = []
+        self._work = asyncio.Event()
+        self._flushing = asyncio.Lock()
 
-    async def publish(self, triggers: Collection[Trigger]) -> None:
-        """Publish at once. What fails stays unpublished in the table and is found by ``sweep``."""
+    async def put(self, triggers: Collection[Trigger]) -> None:
+        """Have triggers published that were just committed; the next turn need not wait for that, unless many wait."""
         if not triggers:
             return
+        now = self._clock.now()
+        for trigger in triggers:
+            trigger.stamps.committed = now
+        self._waiting += triggers
+        self._work.set()
+        if len(self._waiting) > MOST_WAITING:
+            await self.flush()
+
+    async def run(self, owned: Callable[[], Collection[int]]) -> None:
+        """Publish what was put, at once, and every few seconds what was left behind."""
+        loop = asyncio.get_running_loop()
+        next_sweep = loop.time() + SWEEP_S
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(next_sweep):
+                    await self._work.wait()
+            self._work.clear()
+            await self._attempt(self.flush())
+            if loop.time() >= next_sweep:
+                next_sweep = loop.time() + SWEEP_S
+                await self._attempt(self.sweep(owned()))
+
+    async def flush(self) -> None:
+        """Publish what waits, and mark what was published."""
+        async with self._flushing:
+            while self._waiting:
+                triggers, self._waiting = self._waiting, []
+                await self._publish(triggers)
+            await self._mark()
+
+    async def _publish(self, triggers: Collection[Trigger]) -> None:
+        """What fails stays unpublished in the table and is found by ``sweep``."""
         messages = []
         for trigger in triggers:
-            if not trigger.stamps.committed:
-                trigger.stamps.committed = self._clock.now()
             subject = subjects.trigger_subject(partition_of(trigger.person, self._bus.partitions))
             messages.append(Outgoing(subject, encode(trigger), trigger.id))
         failures = await self._bus.publish_many(messages)
-        for trigger, failure in zip(triggers, failures, strict=True):
-            if failure is None:
-                self._to_mark.append(trigger.id)
-                log.info("trigger_published", trigger=trigger.id, rule=trigger.rule, person=trigger.person)
-            else:
-                log.warning("trigger_waits", trigger=trigger.id, rule=trigger.rule, **describe(failure))
-        self._marking.set()
+        published = [trigger.id for trigger, failure in zip(triggers, failures, strict=True) if failure is None]
+        self._to_mark += published
+        if published:
+            rules = sorted({trigger.rule for trigger in triggers})
+            log.info("triggers_published", count=len(published), rules=rules, first=published[0])
+        if failed := next(filter(None, failures), None):
+            log.warning("triggers_wait", count=len(failures) - len(published), **describe(failed))
 
     async def forward(self, messages: Collection[Message]) -> None:
         """Hand on what belongs to others. This comes before the commit that it belongs to: if that fails, the same is
@@ -75,30 +110,20 @@ class Outbox:
             [self._addressed(Link(f"link:{link.id}", link.previous, link.person)) for link in made]
         )
         self._told += [link.id for link, failure in zip(made, failures, strict=True) if failure is None]
-        self._marking.set()
+        self._work.set()
 
     def _addressed(self, message: Message) -> Outgoing:
         subject = subjects.actor_subject(partition_of(message.person, self._bus.partitions))
         return Outgoing(subject, encode(message), message_id(message.person, message.id))
 
-    async def run(self, owned: Callable[[], Collection[int]]) -> None:
-        """Mark what was published, and every few seconds look for what was not."""
-        while True:
-            try:
-                async with asyncio.timeout(SWEEP_S):
-                    await self._marking.wait()
-            except TimeoutError:
-                await self._attempt(self.sweep(owned()))
-            self._marking.clear()
-            await self._attempt(self._mark())
-
     async def sweep(self, partitions: Collection[int]) -> None:
         """Publish what a failure, or an owner that died, left behind."""
         left = [_decode(message) for message in await self._store.unpublished(partitions)]
-        waiting = set(self._to_mark)
-        await self.publish([trigger for trigger in left if trigger.id not in waiting])
+        known = {*self._to_mark, *(trigger.id for trigger in self._waiting)}
+        await self.put([trigger for trigger in left if trigger.id not in known])
         told = set(self._told)
         await self.tell([link for link in await self._store.links_untold(partitions) if link.id not in told])
+        await self.flush()
 
     async def _mark(self) -> None:
         marked, self._to_mark = self._to_mark, []

@@ -12,8 +12,8 @@ class Settings(Common, frozen=True, kw_only=True):
     """A person's latest events, which are kept for personalisation whether a rule needs them or not."""
     history_limit: int = 200
     """Events kept per person at most; those that no rule in force needs go first."""
-    resident_actors: int = 50_000
-    """People kept in memory; everybody else is one read away."""
+    resident_actors: int = 20_000
+    """People kept in memory, some 5 kB each; everybody else is one read away."""
     stragglers_every_s: float = 30.0
     """How often to look for overdue timers that were not taken. There should never be one."""
 

@@ -156,4 +156,4 @@ async def test_the_live_system_fires_as_the_model_says_to_the_microsecond(stack:
     fired = await stack.fetch("SELECT person, rule, fired_at FROM state.triggers")
     found = {model.Firing(row["person"], row["rule"], from_datetime(row["fired_at"])) for row in fired}
     assert {firing for firing in found if firing.at <= ends} == expected
-    assert len(fired) == len(found) >= RULES * PEOPLE // 10
+    assert len(fired) == len(found) >= PEOPLE // 2
