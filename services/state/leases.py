@@ -18,6 +18,8 @@ from shared.errors import Unavailable
 log = structlog.get_logger()
 
 RENEW_S = 1.0
+BALANCE_S = 0.25
+"""How often to see whether a partition is to be taken or given: what stands still meanwhile stands still no longer."""
 FENCE_S = 3.0
 """Without a renewal for so long this process stops writing by itself, well before others may take over."""
 
@@ -74,7 +76,7 @@ class Leases:
         return alive.members
 
     async def balance(self) -> None:
-        wait_s = RENEW_S
+        wait_s = BALANCE_S
         while not self._leaving:
             try:
                 async with asyncio.timeout(wait_s):
@@ -82,7 +84,7 @@ class Leases:
             except TimeoutError:
                 pass  # a round is due by time
             self._look.clear()
-            wait_s = RENEW_S
+            wait_s = BALANCE_S
             try:
                 async with self._round_in_hand:
                     wait_s = await self._round()
@@ -109,7 +111,7 @@ class Leases:
             self._reopen = False
             await self._drop(self._adopted())
         if self._leaving or not self.held():
-            return RENEW_S
+            return BALANCE_S
         members = await self._observe()
         leases = await self._store.leases()
         mine = {lease.id for lease in leases if lease.owner == self._store.owner}
@@ -136,7 +138,7 @@ class Leases:
     def _next_round(self, leases: list[Lease], wanted: set[int]) -> float:
         """A lease that belongs to us by share and runs out soon is taken the moment it does."""
         foreign = [lease for lease in leases if lease.id in wanted and lease.owner not in (None, self._store.owner)]
-        return max(0.02, min([RENEW_S, *(lease.left_s + 0.01 for lease in foreign)]))
+        return max(0.02, min([BALANCE_S, *(lease.left_s + 0.01 for lease in foreign)]))
 
     def _adopted(self) -> set[int]:
         return {number for group in self._groups for number in group.partitions}
