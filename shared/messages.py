@@ -398,11 +398,12 @@ class ReadHistory(Struct):
 
 
 class RecordedEvent(Struct, array_like=True):
-    """An event as it is recorded, with the ``n`` it had for ``person``."""
+    """An event as it is recorded, with the ``n`` it had for ``person``. ``sequence``: its place in the stream."""
 
     person: str
     n: int
     arrived: Instant
+    sequence: int
     event: Event
 
 

@@ -103,7 +103,7 @@ class EventFile:
         flaws: list[str] = []
         for numbers in self._groups.values():
             lines = []
-            for number in numbers:
+            for number in sorted(numbers):
                 try:
                     lines.append(read_line(self._line(number), number + 1))
                 except Flaw as flaw:

@@ -83,7 +83,7 @@ class Backtesting:
             await self._progress()
         for events in together.values():
             self._counts.events -= len(events)
-            await self._play(Replay(plan), sorted(events, key=lambda event: (event.arrived, event.n)))
+            await self._play(Replay(plan), sorted(events, key=lambda event: (event.arrived, event.sequence)))
             await self._progress()
         await self._flush()
         seconds = asyncio.get_running_loop().time() - began

@@ -236,7 +236,7 @@ class Store:
     async def history(self, people: Collection[str], person: str, n: int, limit: int) -> list[RecordedEvent]:
         """What ``people`` did themselves, in the order of their keys and their events, after event ``n`` of ``person``."""
         rows = await self._pool.fetch(_SQL["history"], list(people), person, n, limit)
-        return [RecordedEvent(row["person"], row["n"], row["arrived"], _event(row)) for row in rows]
+        return [RecordedEvent(row["person"], row["n"], row["arrived"], row["sequence"], _event(row)) for row in rows]
 
     async def links(self, after: int, limit: int) -> list[Linked]:
         return [Linked(*row) for row in await self._pool.fetch(_SQL["links"], after, limit)]

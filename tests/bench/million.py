@@ -36,7 +36,9 @@ STEADY_PER_S = 100
 STEADY_S = 30
 BURST = 10_000
 """Timers that come due within one second in the second part."""
-NEW_RULE = "id: second-look\nstatus: live\nwhen: {elapsed: 21d, since: activity}\naction: {email: {template: win-back}}\n"
+NEW_RULE = (
+    "id: second-look\nstatus: live\nwhen: {elapsed: 21d, since: activity}\naction: {email: {template: win-back}}\n"
+)
 
 _decode = msgspec.msgpack.Decoder(Trigger).decode
 _PROPERTIES = {

@@ -261,9 +261,9 @@ async def test_a_draft_is_back_tested_by_its_id_and_by_its_file(desk: Desk) -> N
     await desk.stack.start("rule_evaluator")
     await desk.stack.start("throttle")
     await desk.stack.start("state")
-    filled = event("added_to_cart", ago_us=29 * MINUTE)
+    filled = event("added_to_cart", ago_us=20 * MINUTE)
     looked = [event("product_viewed", "bob"), event("product_viewed", "bob")]
-    bought = [event("added_to_cart", "eve", ago_us=29 * MINUTE), event("purchased", "eve", ago_us=MINUTE)]
+    bought = [event("added_to_cart", "eve", ago_us=20 * MINUTE), event("purchased", "eve", ago_us=MINUTE)]
     await desk.stack.publish(filled, *looked, *bought)
     await committed(desk.stack, 5)
     draft = CART.replace("status: live", "status: draft")

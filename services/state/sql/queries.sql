@@ -114,7 +114,7 @@ SELECT person FROM state.actors WHERE partition = $1 AND person > $2 ORDER BY pe
 
 -- name: history  What people $1 themselves did, in the order of arrival, after number $3 of person $2
 SELECT person, n, id, name, state.micros(happened_at) AS happened, state.micros(arrived_at) AS arrived,
-       properties::text AS properties, trusted, source, user_id, anonymous_id
+       properties::text AS properties, trusted, source, user_id, anonymous_id, sequence
 FROM state.events
 WHERE person = ANY ($1) AND copied_from IS NULL AND (person, n) > ($2, $3)
 ORDER BY person, n LIMIT $4

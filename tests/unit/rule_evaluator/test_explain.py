@@ -1,5 +1,6 @@
 """Why a rule holds for somebody or does not, part by part, and what comes next."""
 
+from random import Random
 from typing import Any
 
 import msgspec
@@ -9,6 +10,8 @@ from services.rule_evaluator.document import FOREVER
 from services.rule_evaluator.explain import NAMED, Known, explain, shown
 from shared.clock import DAY, HOUR, MINUTE, SECOND, Instant
 from shared.messages import Explained, HistoryEvent, Person, Reason, RuleExplained, RuleState
+from shared.profile import merge
+from tests.property import cases, model
 from tests.unit.rule_evaluator.shopper import rule
 
 CART = {
@@ -19,6 +22,7 @@ CART = {
     ]
 }
 HALF = 30 * MINUTE
+WORLDS = 400
 NOON = 20_000 * DAY + 12 * HOUR
 
 
@@ -141,6 +145,16 @@ def test_reasons_are_the_latest_in_the_order_in_which_they_happened() -> None:
     assert [reason.timestamp for reason in one.reasons] == [NOON - second * SECOND for second in range(NAMED, 0, -1)]
 
 
+def test_too_few_events_are_found_but_are_no_reasons() -> None:
+    events = somebody(happened("b", NOON - 3), happened("a", NOON - 2), happened("a", NOON - 1))
+    counted = told({"event": "a", "count": {"gte": 3}}, events).when
+    assert (counted.found, counted.reasons) == ("2", [])
+    since = told({"event": "a", "since": "b", "count": {"gte": 3}}, events).when
+    assert (since.found, since.reasons) == ("2", [Reason("b", NOON - 3)]), "but since when is one"
+    steps = told({"sequence": [{"event": "b"}, {"event": "a"}, {"event": "c"}], "within": "1h"}, events).when
+    assert (steps.found, steps.reasons) == ("2 of 3 steps", [])
+
+
 def test_the_events_that_keep_a_not_from_holding_are_its_reasons() -> None:
     when = told({"not": {"event": "purchased"}}, somebody(happened("purchased", NOON - HOUR))).when
     assert (when.holds, when.parts[0].holds) == (False, True)
@@ -204,6 +218,11 @@ def test_what_holds_now_turns_true_only_after_it_has_turned_false() -> None:
     assert (held.when.holds, held.turns_true, held.unless) == (True, None, [])
 
 
+def test_what_holds_and_goes_on_to_hold_does_not_turn_true() -> None:
+    events = somebody(happened("a", NOON - HOUR), happened("b", NOON + MINUTE))
+    assert told({"event": "a"}, events).turns_true is None
+
+
 def test_time_alone_does_not_change_it() -> None:
     one = told(CART, somebody(happened("added_to_cart", NOON - HOUR), happened("purchased", NOON - HALF)))
     assert (one.when.holds, one.turns_true, one.unless) == (False, None, [])
@@ -234,6 +253,11 @@ def test_a_change_of_the_profile_is_no_event_that_could_be_named() -> None:
     assert (one.turns_true, one.unless) == (NOON + 59 * MINUTE, ["a"])
 
 
+def test_an_identify_that_a_rule_waits_for_is_named() -> None:
+    one = told({"elapsed": "1h", "since": "identify"}, somebody(happened("identify", NOON - MINUTE)))
+    assert (one.turns_true, one.unless) == (NOON + 59 * MINUTE, ["identify"])
+
+
 # --- How often --------------------------------------------------------------------------------------------------------
 
 
@@ -261,6 +285,43 @@ def test_once_in_a_lifetime_is_never_again() -> None:
 def test_without_reentry_nothing_is_in_the_way() -> None:
     one = told(CART, somebody(), fired=(NOON - 1,))
     assert (one.fired, one.not_before, one.never_again) == ([NOON - 1], None, False)
+
+
+# --- Against the brute-force model ------------------------------------------------------------------------------------
+
+
+def test_what_holds_and_when_it_turns_true_is_what_the_model_says() -> None:
+    """At a moment in the midst of each random world, with nothing of it that comes later."""
+    turned = 0
+    for seed in range(WORLDS):
+        chance = Random(seed)
+        world = cases.world(chance)
+        at = chance.randint(0, 30) * SECOND
+        history, profile = [], {}
+        for happening in world.happenings:
+            if isinstance(happening, cases.Come) and happening.arrived <= at:
+                event = happening.event
+                n = len(history) + 1
+                history.append(
+                    HistoryEvent(
+                        n, event.id, event.name, event.timestamp, happening.arrived, event.properties, event.trusted
+                    )
+                )
+                if event.name == "identify":
+                    profile = merge(profile, event.properties)
+        arrived = [model.Happening(e.n, e.name, e.timestamp, e.arrived, e.properties, e.trusted) for e in history]
+        history.sort(key=lambda event: (event.timestamp, event.n))
+        for document, live in world.rules:
+            when = document["when"]
+            one = explain(Known(live.rule, 1, "live", 0), Person("ada", profile, history, len(history)), None, at)
+            assert one.when.holds == model.true_at(when, arrived, profile, at), f"seed {seed}"
+            offsets = [0, *model.durations(when)]
+            moments = sorted({m for e in arrived for offset in offsets if (m := e.timestamp + offset) > at})
+            truths = [model.true_at(when, arrived, profile, moment) for moment in [at, *moments]]
+            turns = [m for m, before, after in zip(moments, truths, truths[1:], strict=False) if after and not before]
+            assert one.turns_true == (turns[0] if turns else None), f"seed {seed}"
+            turned += bool(turns)
+    assert turned > WORLDS / 50, "and some do turn"
 
 
 # --- As one would write it --------------------------------------------------------------------------------------------

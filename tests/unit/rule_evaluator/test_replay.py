@@ -313,6 +313,24 @@ def test_an_event_that_both_had_is_one() -> None:
     assert history.fired == []
 
 
+def test_an_event_of_the_visitor_that_comes_again_after_signing_in_is_one() -> None:
+    history = History({"event": "a", "count": {"gte": 2}})
+    history.happens("a", at=0, visitor="a-1", event_id="same")
+    history.happens("identify", at=1, user="ada", visitor="a-1")
+    history.happens("a", at=2, visitor="a-1", event_id="same")
+    history.happens("a", at=3, user="ada", event_id="same")
+    assert history.fired == []
+
+
+def test_reasons_may_be_of_before_and_after_signing_in() -> None:
+    history = History({"event": "a", "count": {"gte": 2}})
+    history.happens("a", at=0, visitor="a-1", event_id="before")
+    history.happens("identify", at=1, user="ada", visitor="a-1")
+    history.happens("a", at=2, user="ada", event_id="after")
+    (firing,) = history.firings
+    assert [event.id for event in firing.because] == ["before", "after"]
+
+
 def test_attributes_of_the_known_person_go_before_the_visitors() -> None:
     history = History({"all": [{"profile": "country", "eq": "AT"}, {"profile": "size", "eq": "M"}]})
     history.happens("identify", at=0, visitor="a-1", country="DE", size="M")

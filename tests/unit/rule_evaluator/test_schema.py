@@ -131,7 +131,7 @@ def test_it_takes_what_the_parser_takes(document: Any) -> None:
     VALIDATOR.validate(document)
 
 
-@pytest.mark.parametrize("share", ["5%", "0.5%", ".5%", "5.%", "1e1%", "5_0%", "+5%", " 5%", "5 %", "5%\n", "0x5%"])
+@pytest.mark.parametrize("share", ["5%", "0.5%", ".5%", "5.%", "1e1%", "5_0%", "+5%", " 5%", "5 %", "0x5%"])
 def test_it_takes_the_same_shares_as_the_parser(share: str) -> None:
     assert VALIDATOR.is_valid(rule(holdout=share)) == parser_takes(rule(holdout=share))
 

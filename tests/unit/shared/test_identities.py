@@ -10,10 +10,10 @@ from shared.identity import Identities, Kind, Tie
 class People(Identities):
     """Told in short."""
 
-    def identifies(self, previous: str, person: str) -> tuple[str, bool] | None:
+    def identifies(self, previous: str, person: str, *, trusted: bool = False) -> tuple[str, bool] | None:
         """``person`` signs in on the device ``previous``."""
         self.knows(person)
-        return self._says(previous, person, "identify", trusted=False)
+        return self._says(previous, person, "identify", trusted=trusted)
 
     def aliases(self, previous: str, person: str, *, trusted: bool = False) -> tuple[str, bool] | None:
         self.knows(person)
@@ -131,6 +131,7 @@ def test_two_known_people_are_not_one_by_an_identify() -> None:
     people = People()
     people.knows("bob")
     assert people.identifies("bob", "ada") is None
+    assert people.identifies("bob", "ada", trusted=True) is None
     assert (people.person("ada"), people.person("bob")) == ("ada", "bob")
 
 
