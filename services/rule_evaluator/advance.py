@@ -10,6 +10,7 @@ from operator import attrgetter
 
 import msgspec
 
+from services.rule_evaluator.code import Blocked
 from services.rule_evaluator.plan import Compiled, Plan
 from services.rule_evaluator.view import IDENTIFY, NEVER, View, key_of
 from shared import profile
@@ -52,9 +53,14 @@ class Run:
         self._next: Instant = 0
         """No truth changes by itself before this."""
         self._changes: list[tuple[Instant, int]] = []
-        """A heap of when which track may change by itself; what a track no longer says itself is stale."""
+        """A heap of when to look at which track: no later than it changes by itself, at most once each."""
         self._tracks = [self._track(number, compiled, person, remembered) for number, compiled in enumerate(plan.rules)]
-        self._changes = self._all_changes()
+        self._changes = []
+        for track in self._tracks:
+            track.queued = track.change
+            if track.change != NEVER:
+                self._changes.append((track.change, track.number))
+        heapify(self._changes)
         self.fires.sort(key=lambda fire: fire.at)
 
     def take(self, step: Step) -> None:
@@ -133,34 +139,39 @@ class Run:
 
     # --- Going on -----------------------------------------------------------------------------------------------------
 
-    def _all_changes(self) -> list[tuple[Instant, int]]:
-        changes = [(track.change, track.number) for track in self._tracks if track.change != NEVER]
-        heapify(changes)
-        return changes
-
     def _pass_time(self, until: Instant) -> None:
         """Look at every instant up to ``until`` at which a truth may change by itself."""
-        tracks = self._tracks
         while True:
-            if len(self._changes) > 8 * len(tracks) + 64:
-                self._changes = self._all_changes()
-            changes = self._changes
-            while changes and tracks[changes[0][1]].change != changes[0][0]:
-                heappop(changes)
-            t = min(changes[0][0] if changes else NEVER, self.view.next_ahead())
+            t = min(self._next_change(), self.view.next_ahead())
             self._next = t
             if t > until:
                 return
-            due = set()
-            while changes and changes[0][0] <= t:
-                due.add(heappop(changes)[1])
-            self._wake([tracks[number] for number in due if tracks[number].change <= t], t)
+            due = []
+            while self._next_change() <= t:
+                track = self._tracks[heappop(self._changes)[1]]
+                track.queued = NEVER
+                due.append(track)
+            self._wake(due, t)
+
+    def _next_change(self) -> Instant:
+        """The earliest that any track says now."""
+        changes = self._changes
+        while changes:
+            queued, number = changes[0]
+            track = self._tracks[number]
+            if track.change == queued == track.queued:
+                return queued
+            heappop(changes)
+            if track.queued == queued:  # it moved later
+                track.queued = NEVER
+                if track.change != NEVER:
+                    self._queue(track)
+        return NEVER
 
     def _wake(self, due: "list[Track]", t: Instant) -> None:
         for track in due:
             if not track.began:
                 track.begin(self.view)
-                heappush(self._changes, (track.change, track.number))
         looked = {track.number for track in due}
         looked.update(number for number, _ in self._plan.touched(self.view.mature(t)))
         for number in looked:
@@ -185,9 +196,11 @@ class Run:
         for number, parts in self._plan.touched(longer):
             track = tracks[number]
             if track.began and (track.blocked is None or track.blocked in parts):
-                holds, change, track.blocked = track.look(view, at)
-                if change != track.change or holds is not track.holds:
-                    self._learn(track, holds, change, view, at, event)
+                truth = track.look(view, at)
+                if truth[0] or truth[1] < track.queued:
+                    self._learn(track, truth, view, at, event)
+                else:  # as nearly always: ``_learn`` without the call, which would cost as much as the look
+                    track.holds, track.change, track.blocked = truth
 
     def _take_joined(self, joined: Joined) -> None:
         """What held for either of the two does not turn true by their being one."""
@@ -206,23 +219,24 @@ class Run:
                 self._look(track, view, self._at, None)
 
     def _look(self, track: "Track", view: View, t: Instant, event: HistoryEvent | None) -> None:
-        holds, change, track.blocked = track.look(view, t)
-        self._learn(track, holds, change, view, t, event)
+        self._learn(track, track.look(view, t), view, t, event)
 
-    def _learn(
-        self, track: "Track", holds: bool, change: Instant, view: View, t: Instant, event: HistoryEvent | None
-    ) -> None:
+    def _learn(self, track: "Track", truth: Blocked, view: View, t: Instant, event: HistoryEvent | None) -> None:
+        holds, change, track.blocked = truth
         if change <= t:
             raise RuntimeError(f"rule {track.live.rule.id}: a wake at {change}, not after {t}")
         if holds and not track.holds:
             self._turn_true(track, view, t, event)
-        track.holds = holds
-        if change != track.change:
-            track.change = change
-            if change != NEVER:
-                heappush(self._changes, (change, track.number))
-                if change < self._next:
-                    self._next = change
+        track.holds, track.change = holds, change
+        if change < track.queued:
+            self._queue(track)
+
+    def _queue(self, track: "Track") -> None:
+        """A change that moves later stays in its place: it is looked at too early once, and moved then."""
+        track.queued = track.change
+        heappush(self._changes, (track.change, track.number))
+        if track.change < self._next:
+            self._next = track.change
 
     def _turn_true(self, track: "Track", view: View, t: Instant, event: HistoryEvent | None) -> None:
         rule, version, baseline, _ = track.live
@@ -246,7 +260,7 @@ class Track:
     replica knows the rule in a later version.
     """
 
-    __slots__ = ("began", "blocked", "change", "fired", "holds", "live", "look", "number")
+    __slots__ = ("began", "blocked", "change", "fired", "holds", "live", "look", "number", "queued")
 
     def __init__(self, number: int, compiled: Compiled) -> None:
         self.number = number
@@ -255,6 +269,8 @@ class Track:
         self.holds = False
         self.fired: list[tuple[str, Instant]] = []
         self.change: Instant = self.live.live_since + 1
+        self.queued: Instant = NEVER
+        """When it stands in the run's heap; no later than ``change``."""
         self.blocked: int | None = None
         """A part that is false until an event concerns it: until then nothing else matters. Most rules are in this state
         for most people, which saves more than half of all looks."""

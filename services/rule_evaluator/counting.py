@@ -94,28 +94,32 @@ def _at_least(slot: int, since: int | None, within: Duration | None, least: int,
     """It holds as long as the window begins before the event ``k``: the n-th last, or what else must not be older."""
     constants: dict[str, Any] = {}
     if measure is None:
-        there, k = f"len({{keys{slot}}}) >= {least}", f"{{keys{slot}}}[-{least}]"
+        setup, there, k = "", f"len({{keys{slot}}}) >= {least}", f"{{keys{slot}}}[-{least}]"
     else:
-        constants["reached"] = _reached(least, measure)
-        there, k = f"(k := {{reached}}({{of{slot}}})) >= 0", "k"
+        setup, there, k = _reached(slot, least, measure, constants), "k >= 0", "k"
     if since is not None:
         there += f" and {{keys{since}}} and {k} > {{keys{since}}}[-1]"
     if within is None:
-        return Code("", there, "neither", constants)
-    return Code(f"c = ({k} >> {N_BITS}) + {within} if {there} else 0", "c > t", "true", constants)
+        return Code(setup, there, "neither", constants)
+    c = f"c = ({k} >> {N_BITS}) + {within} if {there} else 0"
+    return Code(f"{setup}; {c}" if setup else c, "c > t", "true", constants)
 
 
-def _reached(least: int, measure: Measure) -> Callable[[Series], Key]:
+def _reached(slot: int, least: int, measure: Measure, constants: dict[str, Any]) -> str:
+    """Sets ``k``; -1 if it never was reached."""
     name = measure.name
     if measure.kind == "same":
-        groups = (measure, least)
-        return lambda series: series.tally(groups, lambda: Groups(name, least)).reached
+        constants["name"] = f"same {least} {name}"
+        constants["make"] = lambda series: series.tally(constants["name"], lambda: Groups(name, least))
+        return f"k = ({{of{slot}}}.tallies.get({{name}}) or {{make}}({{of{slot}}})).reached"
+    constants["name"] = _distinct(name)
+    constants["make"] = lambda series: series.tally(constants["name"], lambda: Latest(name))
+    keys = f"d = ({{of{slot}}}.tallies.get({{name}}) or {{make}}({{of{slot}}})).keys"
+    return f"{keys}; k = d[-{least}] if len(d) >= {least} else {NO_KEY}"
 
-    def reached(series: Series) -> Key:
-        keys = series.tally(measure, lambda: Latest(name)).keys
-        return keys[-least] if len(keys) >= least else NO_KEY
 
-    return reached
+def _distinct(name: str) -> str:
+    return f"distinct {name}"
 
 
 # --- Any other test ---------------------------------------------------------------------------------------------------
@@ -145,7 +149,9 @@ def _counter(test: CountTest, measure: Measure | None) -> _Counter:
         return _group_counter(test, measure.name)
 
     def count(series: Series, after: Key, within: Duration | None) -> Truth:
-        keys = series.keys if measure is None else series.tally(measure, lambda: Latest(measure.name)).keys
+        keys = (
+            series.keys if measure is None else series.tally(_distinct(measure.name), lambda: Latest(measure.name)).keys
+        )
         found = len(keys) - bisect_right(keys, after)
         holds = test.passes(found)
         if within is not None and (turning := test.turns_below(found)) >= 0:
@@ -168,7 +174,7 @@ def _group_counter(test: CountTest, name: str) -> _Counter:
 
 def _sum_counter(test: CountTest, measure: Measure) -> _Counter:
     def count(series: Series, after: Key, within: Duration | None) -> Truth:
-        amounts = series.tally(measure, lambda: Amounts(measure.name))
+        amounts = series.tally(f"sum {measure.name}", lambda: Amounts(measure.name))
         first = bisect_right(amounts.keys, after)
         holds = test.passes(amounts.after(first))
         if within is not None:
@@ -187,9 +193,9 @@ def _count(measure: Measure | None, series: Series, after: Key) -> int | float:
     if measure.kind == "same":
         return LargestGroup(measure.name, events).size
     if measure.kind == "distinct":
-        keys = series.tally(measure, lambda: Latest(measure.name)).keys
+        keys = series.tally(_distinct(measure.name), lambda: Latest(measure.name)).keys
         return len(keys) - bisect_right(keys, after)
-    amounts = series.tally(measure, lambda: Amounts(measure.name))
+    amounts = series.tally(f"sum {measure.name}", lambda: Amounts(measure.name))
     return amounts.after(bisect_right(amounts.keys, after))
 
 

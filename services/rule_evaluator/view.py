@@ -100,7 +100,7 @@ class Series:
     def __init__(self) -> None:
         self.events: list[HistoryEvent] = []
         self.keys: list[Key] = []
-        self.tallies: dict[object, Any] = {}
+        self.tallies: dict[str, Any] = {}
 
     def add(self, event: HistoryEvent, key: Key) -> None:
         keys = self.keys
@@ -115,7 +115,7 @@ class Series:
             for tally in self.tallies.values():
                 tally.add(event, key)
 
-    def tally(self, name: object, make: Callable[[], T]) -> T:
+    def tally(self, name: str, make: Callable[[], T]) -> T:
         """The tally of that name, made from all events so far when it is first asked for."""
         tally: T | None = self.tallies.get(name)
         if tally is None:

@@ -1,4 +1,7 @@
-"""``make bench``: floors first, then the product, in one run. Prints a table and writes ``build/bench.json``."""
+"""``make bench``: floors first, then the product, in one run. Prints tables and writes ``build/bench.json``.
+
+``python -m tests.bench --only rules`` measures one section: rules, path, million or backtest.
+"""
 
 import argparse
 import json
@@ -7,42 +10,66 @@ import platform
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import floors
+from tests.bench import backtest, floors, million, rules
 from tests.bench.path import PROBE_S, Run, WholePath
 from tests.support.stack import ROOT
 
-_LABELS = {"floors": "floor: {}", "whole_path": "{}", "processor_us_per_event": "processor time per event, us: {}"}
+SECTIONS = ("rules", "path", "million", "backtest")
 RATES = (2000, 2500, 3000, 3500, 4000, 5000)
+TITLES = {
+    "rules": "Rules on one core, beside libraries that are handed everything but the last comparison",
+    "floors": "What the parts do alone on this machine, in the same run",
+    "whole_path": "Beckon, whole path",
+    "processor_us_per_event": "Processor time per event on the whole path, us",
+    "million": "A million people with a pending timer",
+    "backtest": "A back-test of a million events with ten rules",
+}
 
 
-async def measure(seconds: float, rates: tuple[int, ...]) -> dict[str, object]:
+async def measure(options: argparse.Namespace) -> dict[str, Any]:
     console = Console(stderr=True)
+    result: dict[str, Any] = {"machine": {"cpus": _cpus(), "python": platform.python_version()}}
     with tempfile.TemporaryDirectory(prefix="beckon-bench-") as folder:
         root = Path(folder)
-        console.print("floors: bare aiohttp, JetStream, PostgreSQL …")
-        bare = await floors.aiohttp_decodes()
-        published, pulled = await floors.jetstream(root / "floor-nats")
-        upserted = await floors.postgresql_upserts(root / "floor-postgres")
-        console.print("the whole path …")
-        async with WholePath(root) as path:
-            await path.run(500, 3)  # a first run warms caches and connections
-            best = 0
-            for rate in rates:
-                probe = await path.run(rate, PROBE_S)
-                console.print(f"  {rate} events/s for {PROBE_S:g} s: {_verdict(probe)}")
-                if not probe.held:
-                    break
-                best = rate
-            sustained = await path.run(best or rates[0], seconds)
-            console.print(f"  {sustained.rate} events/s for {seconds:g} s: {_verdict(sustained)}")
-            mails = await path.mail_latencies_ms()
+        if "rules" in options.only:
+            console.print("rules, on one core …")
+            result["rules"] = rules.measure()
+        if "path" in options.only:
+            result |= await _path(root / "path", options, console)
+        if "million" in options.only:
+            console.print("a million people …")
+            result["million"] = await million.measure(root / "million", options.people, console.print)
+        if "backtest" in options.only:
+            console.print("back-tests …")
+            result["backtest"] = await backtest.measure(root / "backtest", options.events, console.print)
+    return result
+
+
+async def _path(root: Path, options: argparse.Namespace, console: Console) -> dict[str, Any]:
+    console.print("floors: bare aiohttp, JetStream, PostgreSQL …")
+    bare = await floors.aiohttp_decodes()
+    published, pulled = await floors.jetstream(root / "floor-nats")
+    upserted = await floors.postgresql_upserts(root / "floor-postgres")
+    console.print("the whole path …")
+    async with WholePath(root) as path:
+        await path.run(500, 3)  # a first run warms caches and connections
+        best = 0
+        for rate in options.rates:
+            probe = await path.run(rate, PROBE_S)
+            console.print(f"  {rate} events/s for {PROBE_S:g} s: {_verdict(probe)}")
+            if not probe.held:
+                break
+            best = rate
+        sustained = await path.run(best or options.rates[0], options.seconds)
+        console.print(f"  {sustained.rate} events/s for {options.seconds:g} s: {_verdict(sustained)}")
+        mails = await path.mail_latencies_ms()
     return {
-        "machine": {"cpus": _cpus(), "python": platform.python_version()},
         "floors": {
             "aiohttp_requests_per_s": round(bare),
             "jetstream_published_per_s": round(published),
@@ -79,26 +106,28 @@ def _cpus() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def show(result: dict[str, object]) -> None:
-    table = Table(title="Beckon, whole path, beside what its parts do alone on this machine in the same run")
-    table.add_column("figure")
-    table.add_column("value", justify="right")
-    for section in ("floors", "whole_path", "processor_us_per_event"):
-        figures = result[section]
-        assert isinstance(figures, dict)
-        for name, value in figures.items():
+def show(result: dict[str, Any]) -> None:
+    for section, title in TITLES.items():
+        if section not in result:
+            continue
+        table = Table(title=title, title_justify="left")
+        table.add_column("figure")
+        table.add_column("value", justify="right")
+        for name, value in result[section].items():
             if not isinstance(value, list):
-                table.add_row(_LABELS[section].format(name.replace("_", " ")), f"{value:,}")
-        table.add_section()
-    Console().print(table)
+                table.add_row(name.replace("_", " "), f"{value:,}")
+        Console().print(table)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--only", nargs="*", choices=SECTIONS, default=list(SECTIONS), help="sections to measure")
     parser.add_argument("--seconds", type=float, default=60.0, help="length of the sustained run")
     parser.add_argument("--rates", type=int, nargs="*", default=list(RATES), help="events/s to try, ascending")
+    parser.add_argument("--people", type=int, default=1_000_000, help="people with a pending timer")
+    parser.add_argument("--events", type=int, default=1_000_000, help="events of the back-test")
     options = parser.parse_args()
-    result = uvloop.run(measure(options.seconds, tuple(options.rates)))
+    result = uvloop.run(measure(options))
     folder = ROOT / "build"
     folder.mkdir(exist_ok=True)
     (folder / "bench.json").write_text(json.dumps(result, indent=2) + "\n")

@@ -171,7 +171,7 @@ def test_a_flaw_in_the_markup_names_its_line_in_the_file(files: Files) -> None:
     path = files.rules("id: r\nwhen: {event: a\naction: [\n")
     assert failure(path).startswith(f"{path}: line 3, column 7: ")
     path = files.rules(f"{ONCE}---\n{EVERY}---\nid: r\nwhen: {{event: a\naction: [\n")
-    assert failure(path).startswith(f"{path}: line 11, column 7: ")
+    assert failure(path).startswith(f"{path}: line 12, column 7: ")
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "# only a comment\n", "---\n---\n", "[]"])
