@@ -1,5 +1,6 @@
 """Rule documents: from text to a rule that can be evaluated, or to everything that is wrong with it. Pure."""
 
+import re
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 import msgspec
@@ -22,6 +23,7 @@ KEYS = ("id", "name", "status", "when", "reentry", "expires", "verify", "holdout
 ACTIONS = ("email",)
 
 _LABEL = r"[a-zA-Z0-9_-]{1,64}"
+_SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)%")
 _A_LABEL = "1 to 64 letters, digits, _ or -"
 
 
@@ -128,13 +130,12 @@ def _action(place: Place, warnings: list[str]) -> EmailAction | None:
 
 def _share(value: Any) -> float:
     """``5%`` as 0.05."""
-    digits = value[:-1] if isinstance(value, str) and value.endswith("%") else None
-    if digits is None and not (type(value) is int and value == 0):
+    if type(value) is int and value == 0:
+        return 0.0
+    match = _SHARE.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
         raise ValueError(f"{shown(value)} is not a share, try 5%")
-    try:
-        share = float(digits or 0) / 100
-    except ValueError:
-        raise ValueError(f"{shown(value)} is not a share, try 5%") from None
-    if not 0 <= share <= 1:
+    share = float(match[1]) / 100
+    if share > 1:
         raise ValueError(f"{shown(value)} is not a share from 0% to 100%")
     return share

@@ -9,7 +9,7 @@ from services.rule_evaluator.code import Look, look
 from services.rule_evaluator.conditions import Combination, Condition, Not
 from services.rule_evaluator.counting import EventCount, Sequence
 from services.rule_evaluator.document import FOREVER, Rule
-from services.rule_evaluator.view import IDENTIFY, NEVER, Selector, Slots, View, key_of
+from services.rule_evaluator.view import NEVER, Selector, Slots, View, key_of
 from shared.clock import Instant
 from shared.messages import Explained, HistoryEvent, Person, Reason, RuleExplained, RuleState
 
@@ -125,7 +125,7 @@ class Explaining:
 
     def unless(self, turns_true: Instant) -> list[str]:
         """The events one of which, if it happened now, would keep it from turning true then."""
-        names = sorted(self._rule.concerns.names - {IDENTIFY})
+        names = sorted(self._rule.concerns.names)
         return [name for name in names if not self._still(turns_true, Selector(name))] + (
             ["any activity"] if self._rule.concerns.activity and not self._still(turns_true, Selector(None)) else []
         )

@@ -148,7 +148,7 @@ _PROPERTIES: dict[str, Schema] = {
     "verify": _said("Evaluate `when` once more just before sending.", {"type": "boolean", "default": True}),
     "holdout": _said(
         "Share of people deliberately not mailed, to measure lift.",
-        {"anyOf": [{"type": "string", "pattern": r"^[0-9]{1,3}(\.[0-9]+)?%$"}, {"const": 0}]},
+        {"anyOf": [{"type": "string", "pattern": r"^[0-9]{1,3}(\.[0-9]{1,9})?%$"}, {"const": 0}]},
     ),
     "throttle": _object(
         {

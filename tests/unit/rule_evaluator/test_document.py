@@ -115,7 +115,7 @@ def test_every_error_is_told_at_once() -> None:
         (("id: r", "id: r\nholdout: 5"), "holdout: 5 is not a share, try 5%"),
         (("id: r", "id: r\nholdout: lots%"), "holdout: 'lots%' is not a share, try 5%"),
         (("id: r", "id: r\nholdout: 101%"), "holdout: '101%' is not a share from 0% to 100%"),
-        (("id: r", "id: r\nholdout: nan%"), "holdout: 'nan%' is not a share from 0% to 100%"),
+        (("id: r", "id: r\nholdout: nan%"), "holdout: 'nan%' is not a share, try 5%"),
         (("id: r", "id: r\nthrottle: nudge"), "throttle: 'nudge' is not a mapping such as {category: nudge}"),
         (("id: r", "id: r\nthrottle: {categry: a}"), "throttle.categry: is not known here, did you mean category?"),
         (
