@@ -97,7 +97,7 @@ def load_all(text: str) -> list[str]:
     """The texts of several documents: those of a YAML stream (``---``), or the items of a list, each as JSON. Raises
     ``MarkupError``."""
     documents = []
-    for part in _DOCUMENTS.split(text):
+    for part in _parts(text):
         if not _only_comments(part):
             values = load(part)
             items = values if isinstance(values, list) else [values]
@@ -105,7 +105,14 @@ def load_all(text: str) -> list[str]:
     return documents
 
 
-_DOCUMENTS = re.compile(r"^---(?:[ \t].*)?$", re.MULTILINE)
+_DOCUMENTS = re.compile(r"^---(?=[ \t]|$)", re.MULTILINE)
+
+
+def _parts(text: str) -> list[str]:
+    """Each begins with as many empty lines as stand before it in the text, so that errors name the text's own lines."""
+    starts = [0, *(match.end() for match in _DOCUMENTS.finditer(text))]
+    ends = [*(match.start() for match in _DOCUMENTS.finditer(text)), len(text)]
+    return ["\n" * text.count("\n", 0, start) + text[start:end] for start, end in zip(starts, ends, strict=True)]
 
 
 def _only_comments(text: str) -> bool:
@@ -113,7 +120,7 @@ def _only_comments(text: str) -> bool:
 
 
 def _load(text: str) -> Any:
-    if text.lstrip().startswith("{"):
+    if text.lstrip().startswith(("{", "[")):
         try:
             return json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
         except json.JSONDecodeError:

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from services.cli.connection import run
 from services.cli.failure import Failure
-from services.cli.offline import EventFile, backtest, read_policy, read_rules
+from services.cli.offline import EventFile, backtest, distinct, read_policy, read_rules
 from services.cli.output import Json, read
 from services.cli.played import Played
 from services.tracker.flaws import Flaw
@@ -86,7 +86,7 @@ def _offline(
     played: Played,
     progress: Progress,
 ) -> str:
-    parsed = [rule for path in rules for rule in read_rules(Path(path))]
+    parsed = distinct([rule for path in rules for rule in read_rules(Path(path))], ", ".join(rules))
     task = progress.add_task("events")
     outcome = backtest(
         parsed,

@@ -47,6 +47,7 @@ class Outcome(NamedTuple):
     people: int
 
 
+_BOM = b"\xef\xbb\xbf"
 _decode_head = msgspec.json.Decoder(_Head).decode
 
 
@@ -66,8 +67,12 @@ def read_rules(path: Path) -> list[Rule]:
             rules.append(rule)
     if errors or not rules:
         raise Failure("\n".join(errors) or f"{path}: holds no rule", code=2)
+    return distinct(rules, str(path))
+
+
+def distinct(rules: list[Rule], where: str) -> list[Rule]:
     if len({rule.id for rule in rules}) < len(rules):
-        raise Failure(f"{path}: two rules have the same id", code=2)
+        raise Failure(f"{where}: two rules have the same id", code=2)
     return rules
 
 
@@ -84,13 +89,7 @@ class EventFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        try:
-            with path.open("rb") as file:
-                self._data: mmap.mmap | bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except ValueError:  # an empty file cannot be mapped
-            self._data = b""
-        except OSError as error:
-            raise Failure(f"{path}: {error.strerror}", code=2) from None
+        self._data = _mapped(path)
         self.lines = 0
         self.last: Instant = 0
         """When the last event came."""
@@ -100,22 +99,22 @@ class EventFile:
 
     def groups(self) -> Iterator[list[Line]]:
         """Each group's events in the order of their arrival. Raises ``Failure`` naming what cannot be read."""
-        flaws: list[str] = []
+        flaws: list[tuple[int, str]] = []
         for numbers in self._groups.values():
             lines = []
-            for number in sorted(numbers):
+            for number in sorted(numbers):  # received at the same instant: the first in the file came first
                 try:
                     lines.append(read_line(self._line(number), number + 1))
                 except Flaw as flaw:
-                    flaws.append(f"{self._path}:{number + 1}: {flaw.reason}")
+                    flaws.append((number, f"{self._path}:{number + 1}: {flaw.reason}"))
             self._raise(flaws, at_once=False)
             lines.sort(key=lambda line: line.received)
             yield lines
         self._raise(flaws, at_once=True)
 
-    def _raise(self, flaws: list[str], *, at_once: bool) -> None:
+    def _raise(self, flaws: list[tuple[int, str]], *, at_once: bool) -> None:
         if len(flaws) >= TOLD or (flaws and at_once):
-            raise Failure("\n".join(sorted(flaws)[:TOLD]), code=2)
+            raise Failure("\n".join(text for _, text in sorted(flaws)[:TOLD]), code=2)
 
     def _line(self, number: int) -> bytes:
         end = self._data.find(b"\n", self._starts[number])
@@ -125,7 +124,7 @@ class EventFile:
         """Find where lines begin, and who may be who."""
         root = _Roots()
         people: dict[str, array[int]] = {}
-        position, size = 0, len(self._data)
+        position, size = len(_BOM) if self._data[:3] == _BOM else 0, len(self._data)
         while position < size:
             end = self._data.find(b"\n", position)
             end = end if end >= 0 else size
@@ -158,6 +157,18 @@ class EventFile:
         return person
 
 
+def _mapped(path: Path) -> mmap.mmap | bytes:
+    """A file in place; what cannot be mapped, a pipe or nothing at all, is read."""
+    try:
+        with path.open("rb") as file:
+            try:
+                return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            except (ValueError, OSError):
+                return file.read()
+    except OSError as error:
+        raise Failure(f"{path}: {error.strerror}", code=2) from None
+
+
 class _Roots:
     def __init__(self) -> None:
         self._parent: dict[str, str] = {}
@@ -179,13 +190,14 @@ def backtest(
     plan = live_from_the_beginning(rules)
     end = until if until is not None else events.last
     found: list[tuple[Firing, str, str]] = []
-    played = shown = people = 0
+    played = shown = people = events_played = 0
     for lines in events.groups():
         replay = Replay(plan)
         firings: list[Firing] = []
         for event, received in lines:
             if received > end:
                 break
+            events_played += 1
             firings += replay.take(event, received)
         firings += replay.finish(end)
         people += replay.people
@@ -196,7 +208,7 @@ def backtest(
             progress(played, events.lines)
     progress(events.lines, events.lines)
     found.sort(key=lambda item: (item[0].fire.at, item[0].person, item[0].fire.rule))
-    return Outcome([_told(*item) for item in found], played, people)
+    return Outcome([_told(*item) for item in found], events_played, people)
 
 
 def _decided(firings: list[Firing], policy: Policy | None) -> list[tuple[Firing, str, str]]:

@@ -27,6 +27,7 @@ from shared.messages import (
     RuleDeleted,
     RuleFound,
     RulePut,
+    RuleSummary,
     SchemaFound,
     SweepProgress,
 )
@@ -48,7 +49,7 @@ def versions(rule_id: RuleId, as_json: Json = False) -> None:
     """Every version of a rule, the first one first."""
     found = run(lambda bus: _get(bus, rule_id, history=True)).versions
     if as_json:
-        print_json([{**msgspec.to_builtins(one), "changed_at": rfc3339(one.changed_at)} for one in found])
+        print_json([_version(one) for one in found])
         return
     rows = [(str(one.version), one.status, shown(one.changed_at), one.by, one.name) for one in found]
     print_table(("version", "status", "changed", "by", "name"), rows, "no versions")
@@ -153,7 +154,11 @@ def check(
             {
                 "file": str(file),
                 "rules": [reading.rule.id for reading in readings if reading.rule is not None],
-                "errors": [error for reading in readings for error in reading.errors],
+                "errors": [
+                    f"rule {number}: {error}" if len(readings) > 1 else error
+                    for number, reading in enumerate(readings, 1)
+                    for error in reading.errors
+                ],
                 "warnings": [warning for reading in readings for warning in reading.warnings],
             }
         )
@@ -177,14 +182,15 @@ def sweep(as_json: Json = False) -> None:
     if as_json:
         print_json(msgspec.to_builtins(said))
         return
-    if said.partitions_done < said.partitions:
+    if said.revision and said.partitions_done < said.partitions:
         said = run(_watch)
     say(f"revision {said.revision}: {said.seen} people looked at, {said.armed} timers set, {said.seconds:.1f} s")
 
 
 async def _watch(bus: Bus) -> SweepProgress:
+    console = Console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("people")
         while True:
             said = await ask(bus, "the state service", subjects.SWEEP_PROGRESS, GetSweep(), SweepProgress)
@@ -193,6 +199,11 @@ async def _watch(bus: Bus) -> SweepProgress:
             if said.partitions_done >= said.partitions:
                 return said
             await asyncio.sleep(POLL_S)
+
+
+def _version(one: RuleSummary) -> dict[str, Any]:
+    live_since = rfc3339(one.live_since) if one.live_since is not None else None
+    return {**msgspec.to_builtins(one), "changed_at": rfc3339(one.changed_at), "live_since": live_since}
 
 
 def _who() -> str:

@@ -69,12 +69,20 @@ def time_lapse(asked: str, kept: str, now: Instant) -> str:
     """``TIME_LAPSE`` for the services. ``asked``: a speed alone is enough. ``kept``: what an installation began with it goes on
     with, or its data would lie in the future. Raises ``ValueError``."""
     if kept:
-        if asked and asked not in (kept, kept.rpartition("@")[2]):
+        if asked and not _same(asked, kept):
             raise ValueError(f"TIME_LAPSE: this installation runs as {kept}; take another BECKON_HOME for {asked}")
         return kept
     if not asked:
         return ""
     return str(Lapse.parse(f"{rfc3339(now // SECOND * SECOND)}@{asked}" if asked.isdecimal() else asked))
+
+
+def _same(asked: str, kept: str) -> bool:
+    lapse = Lapse.parse(kept)
+    try:
+        return int(asked) == lapse.speed if asked.isdecimal() else Lapse.parse(asked) == lapse
+    except ValueError:
+        return False
 
 
 def setup_job(keys: Keys, servers: Servers) -> Program:

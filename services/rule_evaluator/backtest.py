@@ -94,15 +94,18 @@ class Backtesting:
         errors = []
         for name in self._request.rules:
             found = await self._store.get(name, 0)
-            if found.summary is None:
+            if found.summary is None or not found.document:
                 errors.append(f"there is no rule {name}")
-            documents.append(found.document)
+            else:
+                documents.append(found.document)
         rules = []
-        for document in filter(None, documents):
+        for document in documents:
             rule, wrong, _ = parse_document(document)
             errors += wrong
             if rule is not None:
                 rules.append(rule)
+        if len({rule.id for rule in rules}) < len(rules):
+            errors.append("two rules have the same id")
         return rules, errors
 
     async def _linked(self) -> dict[str, str]:

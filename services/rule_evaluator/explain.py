@@ -107,10 +107,10 @@ class Explaining:
 
     def turns_true(self) -> Instant | None:
         """When ``when`` turns from false to true, if nothing happens until then."""
-        return self._next_true(self._new_view())
+        view = self._new_view()
+        return self._next_true(view, self._at)
 
-    def _next_true(self, view: View, until: Instant = NEVER) -> Instant | None:
-        t = self._at
+    def _next_true(self, view: View, t: Instant, until: Instant = NEVER) -> Instant | None:
         holds, change = self._look(view, t)
         for _ in range(LOOKS):
             t = min(change, view.next_ahead())
@@ -124,23 +124,30 @@ class Explaining:
         return None
 
     def unless(self, turns_true: Instant) -> list[str]:
-        """The events one of which, if it happened now, would keep it from turning true then."""
+        """The events one of which, if it happened now or just before, would keep it from turning true then."""
         names = sorted(self._rule.concerns.names)
         return [name for name in names if not self._still(turns_true, Selector(name))] + (
             ["any activity"] if self._rule.concerns.activity and not self._still(turns_true, Selector(None)) else []
         )
 
     def _still(self, turns_true: Instant, happens: Selector) -> bool:
-        """As if such an event, passing whatever test it is put to, happened right now."""
+        return all(self._still_if(turns_true, happens, at) for at in {self._at, turns_true - 1})
+
+    def _still_if(self, turns_true: Instant, happens: Selector, at: Instant) -> bool:
+        """As if such an event, passing whatever test it is put to, happened at that instant."""
         view = self._new_view()
         view.reserve()
-        event = HistoryEvent(_LAST_N, "if", happens.name or "activity", self._at, self._at, {})
+        _, change = self._look(view, self._at)
+        while (t := min(change, view.next_ahead())) <= at:  # up to then all goes as it goes
+            view.mature(t)
+            _, change = self._look(view, t)
+        event = HistoryEvent(_LAST_N, "if", happens.name or "activity", at, at, {})
         for slot, selector in enumerate(self._slots.selectors):
             series = view.series[slot] or view.fill(slot)
             concerned = happens.name is None and selector.name is None
             if concerned or (happens.name is not None and selector.concerns(happens.name)):
                 series.add(event, key_of(event))
-        return self._next_true(view, turns_true) == turns_true
+        return self._next_true(view, at, turns_true) == turns_true
 
 
 def shown(written: Any) -> str:

@@ -50,7 +50,7 @@ def read_line(data: bytes, number: int, source: str = "file") -> Line:
         raise Flaw("timestamp is missing: a file has no clock")
     timestamp = parse_instant("timestamp", told)
     received = parse_instant("received_at", item.received_at) if item.received_at is not None else timestamp
-    if timestamp < 0:
+    if timestamp < 0 or received < 0:
         raise Flaw("timestamp: is before 1970")
     if timestamp > received + MAX_AHEAD:
         raise Flaw("timestamp: is more than 5 minutes after received_at")

@@ -186,7 +186,13 @@ def test_an_event_that_makes_it_true_at_once_may_keep_it_from_turning_true_later
     when = {"any": [{"elapsed": "1h", "since": "a"}, {"event": "b", "within": "10m"}, {"event": "c", "within": "2h"}]}
     one = told(when, somebody(happened("a", NOON - MINUTE)))
     assert one.turns_true == NOON + 59 * MINUTE
-    assert one.unless == ["a", "c"], "b is forgotten by then, and it turns true as it would have"
+    assert one.unless == ["a", "b", "c"], "b too, if it comes late enough to hold by then"
+
+
+def test_what_may_still_happen_on_the_way_is_named_as_well_as_what_may_happen_now() -> None:
+    when = {"all": [{"elapsed": "15m", "since": "checkout"}, {"elapsed": "10m", "since": "activity"}]}
+    one = told(when, somebody(happened("checkout", NOON - MINUTE)))
+    assert (one.turns_true, one.unless) == (NOON + 14 * MINUTE, ["checkout", "any activity"])
 
 
 def test_any_activity_is_named_if_a_rule_looks_at_it() -> None:
