@@ -6,7 +6,26 @@ beforehand; never a person, never an address.
 
 from prometheus_client import Counter, Gauge, Histogram
 
-FAST_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
+FAST_S = (
+    0.0005,
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.015,
+    0.025,
+    0.035,
+    0.05,
+    0.075,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    60.0,
+)
 """Buckets for latencies that are good in milliseconds, in seconds."""
 
 SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)

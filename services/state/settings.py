@@ -6,7 +6,7 @@ from shared.settings import Common
 class Settings(Common, frozen=True, kw_only=True):
     database_url: str
     """``postgresql://state:password@host:port/database``"""
-    state_groups: int = 2
+    state_groups: int = 4
     """Loops that run side by side in one process, each with its share of the owned partitions."""
     recent_limit: int = 50
     """A person's latest events, which are kept for personalisation whether a rule needs them or not."""

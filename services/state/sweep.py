@@ -29,7 +29,7 @@ log = structlog.get_logger()
 
 CHUNK = 64
 """People at a time: some milliseconds of the loop that also serves events."""
-REST = 1.0
+REST = 0.6
 """For each moment of work so many of rest, so that events hardly notice."""
 LOOK_EVERY_S = 2.0
 

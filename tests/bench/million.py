@@ -36,9 +36,8 @@ STEADY_PER_S = 100
 STEADY_S = 30
 BURST = 10_000
 """Timers that come due within one second in the second part."""
-NEW_RULE = (
-    "id: second-look\nstatus: live\nwhen: {elapsed: 21d, since: activity}\naction: {email: {template: win-back}}\n"
-)
+NEW_RULE = "id: sooner\nstatus: live\nwhen: {elapsed: 12d, since: activity}\naction: {email: {template: win-back}}\n"
+"""Gives everybody another timer, sooner than the one they have: the most a sweep can be."""
 
 _decode = msgspec.msgpack.Decoder(Trigger).decode
 _PROPERTIES = {
@@ -63,33 +62,35 @@ class Figures:
     burst_seen: int = 0
     sweep_s: float = 0.0
     sweep_people: int = 0
+    sweep_armed: int = 0
     event_p99_before_ms: float = 0.0
     event_p99_during_sweep_ms: float = 0.0
 
 
-def _actor(person: str, carted: Instant, due: Instant) -> Actor:
-    """Somebody with five events, the last of which filled a cart."""
+def _actor(person: str, carted: Instant, *, cart_due: Instant = NEVER) -> Actor:
+    """Somebody with five events, the last of which filled a cart, who was reminded of it unless that is still due."""
     names = ("page_viewed", "product_viewed", "product_viewed", "product_viewed", "added_to_cart")
     encoded = Raw(msgspec.msgpack.encode(_PROPERTIES))
     history = [
         Remembered(n, f"{person}-{n}", name, carted - (5 - n) * SECOND, carted - (5 - n) * SECOND, encoded)
         for n, name in enumerate(names, 1)
     ]
+    looked = carted if cart_due != NEVER else carted + DAY
     rules = {
-        "cart-abandonment": RuleState(1, False, carted, 5, [], due),
-        "high-value-interest": RuleState(1, False, carted, 5, [], NEVER),
-        "win-back": RuleState(1, False, carted, 5, [], carted + 14 * DAY),
+        "cart-abandonment": RuleState(1, False, looked, 5, [], cart_due),
+        "high-value-interest": RuleState(1, False, looked, 5, [], NEVER),
+        "win-back": RuleState(1, False, looked, 5, [], carted + 14 * DAY),
     }
     profile = {"email": f"{person}@example.test", "first_name": "Ada", "country": "AT"}
     return Actor(profile, history, 5, rules, shown=5)
 
 
-def _rows(people: int, dues: Callable[[int], Instant]) -> Iterator[tuple[Any, ...]]:
+def _rows(people: int, now: Instant) -> Iterator[tuple[Any, ...]]:
+    """Everybody was here one to nine days ago, and is to be won back fourteen days after that."""
     for number in range(people):
-        person = f"p{number}"
-        due = dues(number)
-        _, remembered = actors.encode(_actor(person, due - 30 * MINUTE, due), Memory())
-        yield partition_of(person, PARTITIONS), person, remembered, to_datetime(due)
+        person, carted = f"p{number}", now - DAY - number % (8 * DAY // SECOND) * SECOND
+        _, remembered = actors.encode(_actor(person, carted), Memory())
+        yield partition_of(person, PARTITIONS), person, remembered, to_datetime(carted + 14 * DAY)
 
 
 class Million:
@@ -127,13 +128,12 @@ class Million:
 
     async def seed(self) -> None:
         """Everybody's timer lies days ahead, but for those of the two parts, which are set shortly before."""
-        far = SystemClock().now() + DAY
         connection = await asyncpg.connect(self.stack.database_url())
         try:
             await connection.copy_records_to_table(
                 "actors",
                 schema_name="state",
-                records=_rows(self.figures.people, lambda number: far + number % (10 * DAY // SECOND) * SECOND),
+                records=_rows(self.figures.people, SystemClock().now()),
                 columns=("partition", "person", "remembered", "next_due"),
                 timeout=3600,
             )
@@ -149,7 +149,7 @@ class Million:
             rows = []
             for number in range(first, first + count):
                 person, due = f"p{number}", dues(number - first)
-                _, remembered = actors.encode(_actor(person, due - 30 * MINUTE, due), Memory())
+                _, remembered = actors.encode(_actor(person, due - 30 * MINUTE, cart_due=due), Memory())
                 rows.append((remembered, to_datetime(due), partition_of(person, PARTITIONS), person))
             await connection.executemany(
                 "UPDATE state.actors SET remembered = $1, next_due = $2 WHERE partition = $3 AND person = $4", rows
@@ -228,19 +228,20 @@ class Million:
         before = await self._event_latencies(20)
         began = time.perf_counter()
         operator = await self.stack.bus("operator")
+        earlier = await operator.request(subjects.SWEEP_PROGRESS, GetSweep(), SweepProgress, timeout_s=10)
         answer = await operator.request(subjects.RULES_PUT, PutRule(NEW_RULE), RulePut)
         assert not answer.errors
         meanwhile = self._state_histogram()
 
         async def swept() -> SweepProgress | None:
             said = await operator.request(subjects.SWEEP_PROGRESS, GetSweep(), SweepProgress, timeout_s=10)
-            ready = said.partitions_done == said.partitions and said.seen >= self.figures.people
-            return said if ready else None
+            done = said.partitions_done == said.partitions and said.revision > earlier.revision
+            return said if done else None
 
         said = await until(swept, within_s=900, what="everybody looked at")
         assert said is not None
         self.figures.sweep_s = round(time.perf_counter() - began, 1)
-        self.figures.sweep_people = said.seen
+        self.figures.sweep_people, self.figures.sweep_armed = said.seen, said.armed
         during = difference(self._state_histogram(), meanwhile)
         over.set()
         await load
