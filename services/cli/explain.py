@@ -11,7 +11,7 @@ from rich.tree import Tree
 
 from services.cli.connection import ask, run
 from services.cli.failure import Failure
-from services.cli.output import Json, print_json, say, shown
+from services.cli.output import ENDLESS, Json, print_json, say, shown
 from shared import streams, subjects
 from shared.bus import Bus
 from shared.clock import Instant, rfc3339
@@ -67,6 +67,8 @@ async def _ask(bus: Bus, person: str, rule: str) -> tuple[PersonFound, list[Rule
 
 def _print(one: RuleExplained, triggers: list[PastTrigger], at: Instant) -> None:
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = ENDLESS
     console.print()
     console.print(Text.assemble((one.rule, "bold"), f"  {one.name}  ({one.status}, version {one.version})"))
     tree = Tree(_label(one.when, at), guide_style="dim")

@@ -12,7 +12,7 @@ from rich.table import Table
 from services.cli.failure import Failure
 from shared.clock import Instant, to_datetime
 
-_ENDLESS = 10_000
+ENDLESS = 10_000
 """Columns of a file or a pipe."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -37,7 +37,7 @@ def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]], empty: st
         return
     console = Console(highlight=False)
     if not console.is_terminal:
-        console.width = _ENDLESS
+        console.width = ENDLESS
     console.print(table)
 
 

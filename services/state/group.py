@@ -5,29 +5,28 @@ repeats nothing. Several groups, each with its share of the owned partitions, ru
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable, Collection
 
 import asyncpg
 import nats.errors
 import structlog
 
-from services.state import actor as actors
 from services.state import intake, work
 from services.state.actor import Actor, Limits
-from services.state.evaluator import Evaluator, Stale
+from services.state.evaluator import Evaluator
 from services.state.intake import Turn
 from services.state.interest import Following
-from services.state.memory import Memory
+from services.state.judge import Judge
 from services.state.outbox import Outbox
 from services.state.partition import Partition
-from services.state.store import Claim, Commit, Fenced, Loaded, Position, Store
-from services.state.work import Done, Work
+from services.state.residents import Residents
+from services.state.rows import Claim, Commit, Fenced, Position
+from services.state.store import Store
+from services.state.work import Done
 from shared import db, metrics
 from shared.bus import Bus, describe
 from shared.clock import MINUTE, SECOND, Clock, Duration, Instant, Lapse
 from shared.errors import BusUnavailable, Unavailable
-from shared.messages import Verdict
 
 log = structlog.get_logger()
 
@@ -37,9 +36,6 @@ LINGER_S = 0.004
 LINGER_BELOW = 100
 HORIZON = 5 * MINUTE
 """How far ahead timers are kept in memory."""
-RECORDED = 5000
-"""Events of a person that are looked through when the rules need more than was remembered."""
-
 _stored = metrics.STATE_EVENTS.labels("stored")
 _duplicate = metrics.STATE_EVENTS.labels("duplicate")
 _dead = metrics.STATE_EVENTS.labels("dead")
@@ -62,7 +58,6 @@ class Group:
     ) -> None:
         self._store = store
         self._bus = bus
-        self._evaluator = evaluator
         self._outbox = outbox
         self._clock = clock
         self._following = following
@@ -71,13 +66,12 @@ class Group:
         self._horizon = HORIZON * lapse.speed
         self._held: Callable[[], bool] = lambda: False
         self._on_lost: Callable[[], None] = lambda: None
-        self._resident = resident
+        self._residents = Residents(store, resident)
+        self._judge = Judge(store, evaluator, following, self._residents, limits)
         self._partitions: dict[int, Partition] = {}
-        self._actors: OrderedDict[str, Loaded] = OrderedDict()
         self._loaded_until: Instant = 0
         self._limit = BATCH_STEPS
         self._busy_until = 0.0
-        self._stopping = False
         self._work = asyncio.Event()
         self._turn = asyncio.Lock()
 
@@ -93,7 +87,7 @@ class Group:
 
     @property
     def resident(self) -> int:
-        return len(self._actors)
+        return len(self._residents.people)
 
     # --- Ownership ----------------------------------------------------------------------------------------------------
 
@@ -135,11 +129,11 @@ class Group:
             await partition.close()
         if gone:
             # Whoever owns them next writes; what is kept here may fall behind.
-            self._actors.clear()
+            self._residents.clear()
 
     def stop(self) -> None:
         """Do not wait for verdicts any longer: what was not committed is somebody else's."""
-        self._stopping = True
+        self._judge.stop()
 
     # --- Questions ----------------------------------------------------------------------------------------------------
 
@@ -149,8 +143,8 @@ class Group:
         if partition is None:
             raise Unavailable(f"partition {number} is not held here")
         await partition.committed_through(await partition.last())
-        if key in self._actors:
-            return self._actors[key].actor
+        if (resident := self._residents.people.get(key)) is not None:
+            return resident.actor
         loaded = (await self._store.load([(number, key)])).get(key)
         if not self._held() or self._partitions.get(number) is not partition:
             raise Unavailable(f"partition {number} moves to another process")
@@ -187,8 +181,7 @@ class Group:
         if number not in self._partitions:
             return
         self._arm(self._partitions[number], key, due)
-        if key in self._actors:
-            self._actors[key] = self._actors[key]._replace(due=due)
+        self._residents.rearm(key, due)
         self._work.set()
 
     # --- The loop -----------------------------------------------------------------------------------------------------
@@ -279,8 +272,8 @@ class Group:
         return (earliest - now) / (SECOND * self._lapse.speed)
 
     async def _process(self, turn: Turn) -> None:
-        begun, verdicts, memory = await self._judge(turn)
-        done = work.conclude(begun, self._actors, verdicts, memory, self._limits, self._clock.now())
+        begun, verdicts, memory = await self._judge.turn(turn, self._held)
+        done = work.conclude(begun, self._residents.people, verdicts, memory, self._limits, self._clock.now())
         for key, error in done.failed.items():
             log.error("evaluation_failed", person=key, error=error)
         await self._outbox.forward(done.sent)
@@ -290,65 +283,15 @@ class Group:
         metrics.STATE_OUTCOMES.inc(outcomes)
         _duplicate.inc(sum(map(len, turn.arrivals.values())) - len(done.commit.events) - len(done.sent))
 
-    async def _judge(self, turn: Turn) -> tuple[Work, dict[str, Verdict], Memory]:
-        """What everybody in the turn is asked, and what the rules say; with the memory by which they were asked."""
-        await self._load([(turn.homes[key], key) for key in turn.people if key not in self._actors])
-        for key in turn.people:
-            self._actors.move_to_end(key)
-        while True:
-            memory = await self._following.current()
-            begun = work.begin(turn, self._actors, memory)
-            if await self._refill([key for key in begun.asked if not self._actors[key].actor.complete(memory)], memory):
-                begun = work.begin(turn, self._actors, memory)
-            try:
-                return begun, await self._verdicts(begun, memory), memory
-            except Stale as stale:
-                await self._following.reach(stale.revision)
-
-    async def _load(self, people: list[tuple[int, str]]) -> None:
-        if not people:
-            return
-        loaded = await self._store.load(people)
-        for _, key in people:
-            self._actors[key] = loaded.get(key) or Loaded(Actor(), None)
-
-    async def _refill(self, people: list[str], memory: Memory) -> bool:
-        """The rules need what these people no longer remember: look it up in what is recorded of them."""
-        for key in people:
-            actor, due = self._actors[key]
-            recorded = await self._store.recorded(key, RECORDED)
-            self._actors[key] = Loaded(actors.refilled(actor, recorded, memory, self._limits), due)
-            metrics.HISTORIES_REFILLED.inc()
-        return bool(people)
-
-    async def _verdicts(self, begun: Work, memory: Memory) -> dict[str, Verdict]:
-        """Ask until answered: while no rule-evaluator is there events wait in the stream, and nothing is decided."""
-        delay_s = 0.02
-        while begun.asked:
-            try:
-                answers = await self._evaluator.evaluate(list(begun.asked.values()), memory.revision)
-                return dict(zip(begun.asked, answers, strict=True))
-            except Stale:
-                raise
-            except Unavailable as error:
-                if self._stopping or not self._held():
-                    raise
-                log.warning("evaluation_waits", cases=len(begun.asked), **describe(error))
-            await asyncio.sleep(delay_s)
-            delay_s = min(delay_s * 2, 0.5)
-        return {}
-
     async def _commit(self, done: Done, turn: Turn) -> None:
         if not self._held():
             raise Fenced("the lease could not be renewed in time")
         with metrics.STATE_COMMIT_S.time():
             links = await self._store.commit(done.commit)
         now = self._clock.now()
+        self._residents.keep(done.kept)
         for key, loaded in done.kept.items():
-            self._actors[key] = loaded
             self._arm(turn.partitions[turn.homes[key]], key, loaded.due)
-        while len(self._actors) > self._resident:
-            self._actors.popitem(last=False)
         for position in done.commit.positions:
             turn.partitions[position.id].applied(position.checkpoint)
         await self._outbox.put([trigger for _, trigger in done.commit.triggers])

@@ -6,7 +6,7 @@ from collections.abc import Collection
 import msgspec
 from msgspec import Struct
 
-from services.state.actor import Arrival
+from services.state.acceptance import Arrival
 from services.state.identity import Message
 from services.state.partition import Barrier, Partition
 from shared.clock import DAY, Instant, Lapse

@@ -8,8 +8,9 @@ import structlog
 from services.state.clock import DatabaseClock
 from services.state.group import Group
 from services.state.people import People
+from services.state.rows import Claim, Lease
 from services.state.shares import share
-from services.state.store import LEASE_S, Claim, Lease, Store
+from services.state.store import LEASE_S, Store
 from shared import db, metrics
 from shared.bus import describe
 from shared.clock import SECOND, Instant

@@ -9,7 +9,8 @@ import msgspec
 import structlog
 
 from services.state.identity import Link, Message
-from services.state.store import Linked, Store
+from services.state.rows import Linked
+from services.state.store import Store
 from shared import db, metrics, subjects
 from shared.bus import Bus, Outgoing, describe, encode, message_id
 from shared.clock import Clock

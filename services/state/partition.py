@@ -9,7 +9,7 @@ from typing import NamedTuple
 import nats.errors
 import structlog
 
-from services.state.store import Claim
+from services.state.rows import Claim
 from services.state.timers import Timers
 from shared import metrics, subjects
 from shared.bus import Bus

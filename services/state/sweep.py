@@ -12,13 +12,16 @@ from collections.abc import Collection
 import structlog
 
 from services.state import actor as actors
+from services.state import settling
 from services.state.actor import Limits
 from services.state.evaluator import Evaluator, Stale
 from services.state.group import Group
 from services.state.interest import Following
+from services.state.judge import RECORDED
 from services.state.memory import Memory
-from services.state.store import Fenced, Rearm, Store
-from services.state.store import Following as Met
+from services.state.rows import Fenced, Rearm
+from services.state.rows import Following as Met
+from services.state.store import Store
 from shared import db, metrics
 from shared.bus import describe
 from shared.clock import Instant
@@ -97,8 +100,8 @@ class Sweep:
         for met in people:
             actor = met.actor
             if not actor.complete(memory):
-                actor = actors.refilled(actor, await self._store.recorded(met.person, 5000), memory, self._limits)
-            case = actors.case(actor, met.person, [], memory)
+                actor = actors.refilled(actor, await self._store.recorded(met.person, RECORDED), memory, self._limits)
+            case = settling.case(actor, met.person, [], memory)
             if case.person.history or case.rules:
                 cases[met.person] = case
         try:

@@ -4,12 +4,13 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
-from services.state import actor as actors
-from services.state.actor import Accepted, Actor, Limits
+from services.state import acceptance, actor, settling
+from services.state.acceptance import Accepted
+from services.state.actor import Actor, Limits
 from services.state.identity import Message
 from services.state.intake import Turn
 from services.state.memory import Memory
-from services.state.store import Commit, Loaded, Position, Saved
+from services.state.rows import Commit, Loaded, Position, Saved
 from shared.clock import MINUTE, Duration, Instant
 from shared.messages import Case, Verdict
 
@@ -38,13 +39,13 @@ class Done(Struct):
 def begin(turn: Turn, people: Mapping[str, Loaded], memory: Memory) -> Work:
     work = Work(turn, {}, {})
     for key in turn.people:
-        actor = people[key].actor
-        accepted = work.accepted[key] = actors.accept(actor, key, turn.arrivals.get(key, ()))
+        before = people[key].actor
+        accepted = work.accepted[key] = acceptance.accept(before, key, turn.arrivals.get(key, ()))
         steps = accepted.steps
         if key in turn.until and not accepted.into:
-            steps = actors.with_timer(steps, turn.until[key])
-        if steps and actors.matter(steps, memory):
-            work.asked[key] = actors.case(actor, key, steps, memory)
+            steps = settling.with_timer(steps, turn.until[key])
+        if steps and settling.matter(steps, memory):
+            work.asked[key] = settling.case(before, key, steps, memory)
     return work
 
 
@@ -69,31 +70,31 @@ def conclude(
         if verdict is None and not accepted.steps and accepted.into == before.into and key not in turn.due:
             done.sent += accepted.forwarded
             continue
-        settled = actors.settle(before, accepted, verdict, memory, limits)
+        settled = settling.settle(before, accepted, verdict, memory, limits)
         if accepted.left is not None:
-            done.sent.append(actors.hand_over(settled, key, accepted.left))
+            done.sent.append(settling.hand_over(settled, key, accepted.left))
         done.sent += accepted.forwarded
-        due = stored if verdict is None else actors.next_due(stored, verdict.wake, turn.until.get(key, now))
+        due = stored if verdict is None else actor.next_due(stored, verdict.wake, turn.until.get(key, now))
         if accepted.into:
-            settled, due = actors.gone(settled, accepted.into), None
+            settled, due = settling.gone(settled, accepted.into), None
         _keep(done, key, turn.homes[key], settled, due, memory)
         _collect(done.commit, key, turn.homes[key], before, accepted, verdict)
     return done
 
 
-def _keep(done: Done, key: str, home: int, actor: Actor, due: Instant | None, memory: Memory) -> None:
-    actor, remembered = actors.encode(actor, memory)
-    done.kept[key] = Loaded(actor, due)
+def _keep(done: Done, key: str, home: int, settled: Actor, due: Instant | None, memory: Memory) -> None:
+    kept, remembered = actor.encode(settled, memory)
+    done.kept[key] = Loaded(kept, due)
     done.commit.actors.append(Saved(home, key, remembered, due))
 
 
 def _collect(commit: Commit, key: str, home: int, before: Actor, accepted: Accepted, verdict: Verdict | None) -> None:
     commit.events += accepted.stored
-    commit.fates += actors.fates(accepted.stored)
+    commit.fates += settling.fates(accepted.stored)
     commit.absorbed += accepted.absorbed
     commit.ties += [(home, tie) for tie in accepted.ties]
     for fire in verdict.fires if verdict is not None else ():
-        commit.triggers.append((home, actors.trigger(key, fire, before, accepted)))
+        commit.triggers.append((home, settling.trigger(key, fire, before, accepted)))
 
 
 def measure(done: Done, turn: Turn, now: Instant, observe: Callable[[str, Duration], None]) -> None:

@@ -517,7 +517,7 @@ async def test_metrics_count_what_happened_and_the_log_names_nobody(tracker: Tra
 async def test_the_documented_examples_print_what_is_documented(tracker: Tracker, tmp_path: Path) -> None:
     text = (ROOT / "docs/tracker.md").read_text(encoding="utf-8")
     examples = re.findall(r"```sh\n(curl .*?)```\n```\n(.*?)```", text, re.DOTALL)
-    assert len(examples) == 5
+    assert len(examples) == 6
     for command, expected in examples:
         shell = await asyncio.create_subprocess_exec(
             *("sh", "-c", command),

@@ -10,8 +10,10 @@ from services.rule_evaluator.advance import advance
 from services.rule_evaluator.plan import Plan
 from services.rule_evaluator.rules import LiveRule
 from services.rule_evaluator.wire import EvaluateOnWire
+from services.state import acceptance, settling
 from services.state import actor as actors
-from services.state.actor import Actor, Arrival, Limits
+from services.state.acceptance import Arrival
+from services.state.actor import Actor, Limits
 from services.state.identity import Link, Message
 from services.state.memory import Memory
 from shared.clock import Duration, Instant
@@ -52,17 +54,17 @@ class Service:
     def turn(self, key: str, arrivals: Sequence[tuple[Message, Instant]], timer: Instant | None = None) -> None:
         """What arrived for one person, and maybe a timer, in one turn; what leaves for the other arrives there at once."""
         before = self.actor(key)
-        accepted = actors.accept(before, key, [self._arrival(*arrival) for arrival in arrivals])
+        accepted = acceptance.accept(before, key, [self._arrival(*arrival) for arrival in arrivals])
         steps = accepted.steps
         if timer is not None and not accepted.into:
-            steps = actors.with_timer(steps, timer)
-        verdict = self._verdict(before, key, steps) if steps and actors.matter(steps, self.memory) else None
-        after = actors.settle(before, accepted, verdict, self.memory, self.limits)
+            steps = settling.with_timer(steps, timer)
+        verdict = self._verdict(before, key, steps) if steps and settling.matter(steps, self.memory) else None
+        after = settling.settle(before, accepted, verdict, self.memory, self.limits)
         leaving: list[Message] = []
         if accepted.left is not None:
-            leaving.append(actors.hand_over(after, key, accepted.left))
+            leaving.append(settling.hand_over(after, key, accepted.left))
         if accepted.into:
-            after = actors.gone(after, accepted.into)
+            after = settling.gone(after, accepted.into)
         self.people[key] = actors.encode(after, self.memory)[1]
         if verdict is not None:
             self.fires += verdict.fires
@@ -77,7 +79,7 @@ class Service:
         return Arrival(message, self._sequence, at)
 
     def _verdict(self, actor: Actor, key: str, steps: list[Any]) -> Verdict:
-        request = msgspec.msgpack.encode(Evaluate([actors.case(actor, key, steps, self.memory)]))
+        request = msgspec.msgpack.encode(Evaluate([settling.case(actor, key, steps, self.memory)]))
         (case,) = _decode_request(request).cases
         verdict = advance(self.plan, case.as_case())
         (verdict,) = _decode_reply(msgspec.msgpack.encode(Evaluated([verdict]))).verdicts

@@ -1,5 +1,6 @@
 """The JSON Schema of a rule document: what the parser takes it takes, and what editors should mark it refuses."""
 
+import json
 from collections.abc import Iterator
 from random import Random
 from typing import Any
@@ -235,3 +236,9 @@ REFUSED = [
 def test_it_refuses_what_the_parser_refuses(document: Any) -> None:
     assert not parser_takes(document)
     assert not VALIDATOR.is_valid(document)
+
+
+def test_the_schema_that_editors_read_is_the_current_one() -> None:
+    """After a change: ``beckon rules schema > docs/rule.schema.json``."""
+    committed = json.loads((ROOT / "docs/rule.schema.json").read_text(encoding="utf-8"))
+    assert committed == json.loads(json.dumps(rule_schema()))

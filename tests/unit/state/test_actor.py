@@ -2,10 +2,13 @@
 
 import msgspec
 
+from services.state import acceptance, settling
 from services.state import actor as actors
-from services.state.actor import Absorbed, Accepted, Actor, Arrival, Fate, Limits
+from services.state.acceptance import Absorbed, Accepted, Arrival
+from services.state.actor import Actor, Limits
 from services.state.identity import Handover, Link
 from services.state.memory import Memory
+from services.state.settling import Fate
 from shared.clock import HOUR, MINUTE, SECOND
 from shared.messages import EmailAction, Event, Fire, Interest, Need, RuleState, Step, Terms, Trigger, Verdict, outcome
 
@@ -24,14 +27,14 @@ def arrival(message: Event | Link | Handover, sequence: int, arrived: int | None
 
 
 def accept(actor: Actor, *messages: Event | Link | Handover, key: str = "ada") -> Accepted:
-    return actors.accept(actor, key, [arrival(message, number) for number, message in enumerate(messages, 1)])
+    return acceptance.accept(actor, key, [arrival(message, number) for number, message in enumerate(messages, 1)])
 
 
 def after(
     actor: Actor, *messages: Event | Link | Handover, memory: Memory = EVERYTHING_NEEDED, recent: int = 200
 ) -> Actor:
     accepted = accept(actor, *messages)
-    settled = actors.settle(actor, accepted, Verdict(rules=actor.rules), memory, Limits(recent, 200))
+    settled = settling.settle(actor, accepted, Verdict(rules=actor.rules), memory, Limits(recent, 200))
     return actors.tidy(settled, memory, Limits(recent, 200))
 
 
@@ -70,14 +73,14 @@ def test_identify_changes_the_profile_and_a_null_removes() -> None:
 
 def test_a_timer_comes_before_an_event_at_the_same_instant_and_after_earlier_ones() -> None:
     steps = accept(Actor(), event("a", at=NOON), event("b", at=NOON + MINUTE)).steps
-    assert [step.event and step.event.id for step in actors.with_timer(steps, NOON + MINUTE)] == ["a", None, "b"]
-    assert [step.event and step.event.id for step in actors.with_timer(steps, NOON)] == [None, "a", "b"]
+    assert [step.event and step.event.id for step in settling.with_timer(steps, NOON + MINUTE)] == ["a", None, "b"]
+    assert [step.event and step.event.id for step in settling.with_timer(steps, NOON)] == [None, "a", "b"]
 
 
 def test_a_failed_verdict_keeps_the_events_and_leaves_the_rules() -> None:
     states = {"cart": RuleState(1, True, NOON, 0)}
     ada = Actor(rules=states)
-    settled = actors.settle(ada, accept(ada, event("a")), Verdict(error="broken"), Memory(), Limits(50, 200))
+    settled = settling.settle(ada, accept(ada, event("a")), Verdict(error="broken"), Memory(), Limits(50, 200))
     assert settled.rules == states
     assert (settled.count, settled.shown) == (1, 0), "the rules will be shown it again"
 
@@ -114,7 +117,7 @@ def test_a_trigger_carries_the_events_that_fired_it_also_those_of_the_same_batch
     ada = after(Actor(), event("view", "product_viewed"))
     cart = msgspec.structs.replace(event("cart", "added_to_cart", at=NOON + 1), received=NOON)
     fire = Fire("t1", "rule", 3, NOON + 1, Terms(EmailAction("reminder")), because=[1, 2], expires=NOON + HOUR)
-    trigger = actors.trigger("ada", fire, ada, accept(ada, cart))
+    trigger = settling.trigger("ada", fire, ada, accept(ada, cart))
     assert [because.id for because in trigger.because] == ["view", "cart"]
     assert (trigger.id, trigger.version, trigger.expires) == ("t1", 3, NOON + HOUR)
     assert (trigger.stamps.due, trigger.stamps.received) == (NOON + 1, NOON)
@@ -125,13 +128,13 @@ def test_fates_are_read_from_beckons_own_outcomes_only() -> None:
     suppressed = outcome("trigger_suppressed", trigger, NOON + 1, stage="throttle", reason="cap")
     forged = event("x", "email_sent", trigger_id="t2")
     opened = outcome("email_opened", trigger, NOON + 2)
-    found = actors.fates(accept(Actor(), suppressed, forged, opened).stored)
+    found = settling.fates(accept(Actor(), suppressed, forged, opened).stored)
     assert found == [Fate("t1", "trigger_suppressed", "cap", NOON + 1)]
 
 
 def test_without_arrivals_there_are_no_steps() -> None:
     assert accept(Actor()) == Accepted()
-    assert actors.with_timer([], NOON) == [Step(NOON)]
+    assert settling.with_timer([], NOON) == [Step(NOON)]
 
 
 # --- What need not be remembered --------------------------------------------------------------------------------------
@@ -150,7 +153,7 @@ def test_what_a_rule_needs_stays_however_long_the_history_grows() -> None:
 def test_looking_for_what_may_go_is_left_for_every_few_events() -> None:
     def grown(events: int) -> Actor:
         messages = [event(f"v{number}", at=NOON + number) for number in range(events)]
-        return actors.settle(Actor(), accept(Actor(), *messages), None, NOTHING_NEEDED, Limits(4, 200))
+        return settling.settle(Actor(), accept(Actor(), *messages), None, NOTHING_NEEDED, Limits(4, 200))
 
     assert len(grown(actors.TIDY_EVERY - 1).history) == actors.TIDY_EVERY - 1
     assert len(grown(actors.TIDY_EVERY).history) == 4
@@ -172,10 +175,10 @@ def test_a_history_forgotten_under_other_rules_is_completed_from_the_record() ->
 
 def test_rules_that_no_event_concerns_are_not_asked() -> None:
     memory = Memory(Interest(1, 1, [Need("added_to_cart", last=1)]))
-    assert not actors.matter(accept(Actor(), event("a", "page_viewed")).steps, memory)
-    assert actors.matter(accept(Actor(), event("a", "added_to_cart")).steps, memory)
-    assert actors.matter([Step(NOON)], memory), "a timer always is"
-    assert actors.matter(accept(Actor(), event("a", "page_viewed")).steps, Memory()), "as long as nothing is known"
+    assert not settling.matter(accept(Actor(), event("a", "page_viewed")).steps, memory)
+    assert settling.matter(accept(Actor(), event("a", "added_to_cart")).steps, memory)
+    assert settling.matter([Step(NOON)], memory), "a timer always is"
+    assert settling.matter(accept(Actor(), event("a", "page_viewed")).steps, Memory()), "as long as nothing is known"
 
 
 # --- Two that turn out to be one --------------------------------------------------------------------------------------
@@ -185,9 +188,9 @@ LINK = Link("link:1", "visitor", "ada")
 
 def leaves(actor: Actor, *messages: Event | Link | Handover) -> tuple[Actor, Handover, Accepted]:
     accepted = accept(actor, *messages, key="visitor")
-    settled = actors.settle(actor, accepted, Verdict(rules=actor.rules), Memory(), Limits(50, 200))
+    settled = settling.settle(actor, accepted, Verdict(rules=actor.rules), Memory(), Limits(50, 200))
     assert accepted.left is not None
-    return actors.gone(settled, accepted.into), actors.hand_over(settled, "visitor", accepted.left), accepted
+    return settling.gone(settled, accepted.into), settling.hand_over(settled, "visitor", accepted.left), accepted
 
 
 def test_a_visitor_who_signs_in_hands_over_everything_and_forwards_the_rest() -> None:
