@@ -48,6 +48,9 @@ def simulate(
     tracker: Annotated[str, typer.Option(metavar="URL", help="Default: that of make up.")] = "",
     key: Annotated[str, typer.Option(help="A write key; default: that of make up.")] = "",
     secret_key: Annotated[str, typer.Option(help="For what a shop's servers send; default: that of make up.")] = "",
+    time_lapse: Annotated[
+        str, typer.Option(envvar="TIME_LAPSE", metavar="START@SPEED", help="The system's; default: that of make up.")
+    ] = "",
 ) -> None:
     """Shoppers who look around, fill carts, sign in, buy and send back, on several devices.
 
@@ -60,7 +63,7 @@ def simulate(
             count = _into_file(out, seed, people, _start(start, span), span, progress)
             said = f"{count} events of {people} people in {out}"
         else:
-            target = _target(tracker, key, secret_key)
+            target = _target(tracker, key, secret_key, time_lapse)
             sent = asyncio.run(_against(target, seed, people, span, speed, progress))
             said = f"{sent} events of {people} people sent to {target.tracker}"
     say(said)
@@ -96,7 +99,7 @@ def _into_file(path: Path, seed: int, people: int, start: Instant, span: Duratio
     return count
 
 
-def _target(tracker: str, key: str, secret_key: str) -> Target:
+def _target(tracker: str, key: str, secret_key: str, time_lapse: str) -> Target:
     try:
         run: dict[str, Any] = json.loads(RUN_FILE.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -104,8 +107,11 @@ def _target(tracker: str, key: str, secret_key: str) -> Target:
     tracker, key = tracker or run.get("tracker", ""), key or run.get("write_key", "")
     if not tracker or not key:
         raise Failure("--tracker and --key are needed where make up does not run; or --out FILE", code=2)
-    told = run.get("time_lapse", "") if tracker == run.get("tracker") else ""
-    lapse = Lapse.parse(told) if told else Lapse()
+    told = time_lapse or (run.get("time_lapse", "") if tracker == run.get("tracker") else "")
+    try:
+        lapse = Lapse.parse(told) if told else Lapse()
+    except ValueError as error:
+        raise Failure(f"--time-lapse: {error}", code=2) from None
     return Target(tracker.rstrip("/"), key, secret_key or run.get("secret_key", "") or key, lapse)
 
 

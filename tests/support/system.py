@@ -40,7 +40,7 @@ class System:
 
     async def start(self, *services: str, **environment: str) -> None:
         for service in services or SERVICES:
-            self.running[service] = await self.stack.start(service, **self.settings(service), **environment)
+            self.running[service] = await self.stack.start(service, **(self.settings(service) | environment))
 
     async def kill(self, service: str) -> None:
         await self.running[service].kill()
