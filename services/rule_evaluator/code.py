@@ -21,7 +21,6 @@ Blocked: TypeAlias = tuple[bool, Instant, int | None]
 """A truth, and the number of the part that is decisive until an event concerns it, if there is one."""
 
 FALSE: Truth = (False, NEVER)
-TRUE: Truth = (True, NEVER)
 
 
 class Code(NamedTuple):

@@ -1,42 +1,13 @@
 """The ``beckon`` command against real servers and services, as a person runs it."""
 
-import asyncio
-import json
-import os
-import sys
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 
+from tests.support.command import Ran, beckon
 from tests.support.stack import ROOT, Stack
 
 RULES = ROOT / "examples/rules"
-
-
-class Ran(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-async def beckon(nats_url: str | None, *arguments: str) -> Ran:
-    kept = {name: value for name, value in os.environ.items() if name.startswith(("PATH", "HOME", "COV", "VIRTUAL"))}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "services.cli",
-        *arguments,
-        cwd=ROOT,
-        env=kept | {"USER": "a-test"} | ({"NATS_URL": nats_url} if nats_url is not None else {}),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    return Ran(process.returncode or 0, out.decode(), err.decode())
 
 
 async def test_rules_are_applied_listed_and_shown(stack: Stack, tmp_path: Path) -> None:

@@ -2,16 +2,15 @@
 
 import asyncio
 import json
-import os
-import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 from services.rule_evaluator.schema import rule_schema
 from shared.clock import DAY, HOUR, MINUTE, Instant, SystemClock, rfc3339
 from shared.messages import Trigger, outcome
+from tests.support.command import Ran, beckon
 from tests.support.people import committed, event, person, signed_in, triggers
 from tests.support.stack import PARTITIONS, ROOT, Stack, until
 
@@ -28,37 +27,6 @@ def looks(count: int, status: str = "draft") -> str:
         f"id: looks-{count}\nstatus: {status}\nwhen: {{event: product_viewed, count: {{gte: {count}}}}}\n"
         "action: {email: {template: t}}\n"
     )
-
-
-class Ran(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-async def beckon(nats_url: str | None, *arguments: str) -> Ran:
-    kept = {name: value for name, value in os.environ.items() if name.startswith(("PATH", "HOME", "COV", "VIRTUAL"))}
-    kept |= {"USER": "a-test", "SSL_CERT_FILE": os.devnull, "SSL_CERT_DIR": os.devnull}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "services.cli",
-        *arguments,
-        cwd=ROOT,
-        env=kept | ({"NATS_URL": nats_url} if nats_url is not None else {}),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        out, err = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    return Ran(process.returncode or 0, out.decode(), err.decode())
 
 
 class Desk:
