@@ -5,7 +5,8 @@ import asyncio
 import msgspec
 import structlog
 
-from shared import keyvalue, subjects
+from services.rule_evaluator.store import Store
+from shared import db, keyvalue, subjects
 from shared.bus import Bus, describe, encode
 from shared.errors import Unavailable
 from shared.messages import Interest
@@ -18,9 +19,14 @@ _decode = msgspec.msgpack.Decoder(Interest).decode
 
 
 class Announcer:
-    """Every replica announces what it follows. What is older than what stands there never replaces it."""
+    """Every replica announces what it follows. What is older than what stands there never replaces it.
 
-    def __init__(self) -> None:
+    If what stands there is newer than the database itself, that was put back to an earlier state: its revisions go on
+    behind everything that was ever announced, so that everybody is looked at anew.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
         self._interest: Interest | None = None
         self._changed = asyncio.Event()
 
@@ -36,7 +42,7 @@ class Announcer:
             self._changed.clear()
             try:
                 await self._write(bus)
-            except Unavailable as error:
+            except (Unavailable, *db.AWAY) as error:
                 log.warning("interest_waits", **describe(error))
                 self._changed.set()
                 await asyncio.sleep(RETRY_S)
@@ -44,7 +50,10 @@ class Announcer:
     async def _write(self, bus: Bus) -> None:
         while (interest := self._interest) is not None:
             entry = await keyvalue.read(bus, subjects.INTEREST_STREAM, subjects.INTEREST_LIVE)
-            if entry is not None and _decode(entry.data).revision >= interest.revision:
+            announced = _decode(entry.data).revision if entry is not None else -1
+            if announced >= interest.revision:
+                if await self._store.go_on_after(announced):
+                    log.error("rules_went_back", announced=announced, revision=interest.revision)
                 return
             after = entry.sequence if entry is not None else 0
             if await keyvalue.write(bus, subjects.INTEREST_LIVE, encode(interest), after):

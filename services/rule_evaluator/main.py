@@ -22,7 +22,7 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
     store = Store(pool, settings.lapse)
     if settings.rules_dir:
         await put_folder(Path(settings.rules_dir), store)
-    announcer = Announcer()
+    announcer = Announcer(store)
     catalogue = Catalogue(store, announcer.announce)
     await catalogue.refresh()
     following = runtime.start("follow rules", catalogue.follow())

@@ -46,6 +46,10 @@ class Store:
         assert isinstance(number, int), "the row is made by the migration and never deleted"
         return number
 
+    async def go_on_after(self, revision: int) -> bool:
+        """Make the next revision one after ``revision``, if the present one is below it."""
+        return bool(await self._pool.fetchval(_SQL["go_on_after"], revision))
+
     async def current(self) -> tuple[Revision, list[Stored]]:
         """The revision, and the current version of every rule at it."""
         rows = await self._pool.fetch(_SQL["current"])

@@ -174,22 +174,29 @@ async def test_what_was_forgotten_is_looked_up_when_a_rule_needs_it(
     assert services[1].metric("beckon_histories_refilled_total") == 1
 
 
-async def test_the_needs_of_older_rules_never_replace_those_of_newer_ones(stack: Stack) -> None:
-    state = await stack.bus("state")
-    newer = encode(Interest(70, 70, []))
+async def test_what_is_announced_is_replaced_by_who_saw_it_only(stack: Stack) -> None:
     rules = await stack.bus("rule_evaluator")
-    assert await keyvalue.write(rules, subjects.INTEREST_LIVE, newer, 0)
-    evaluator = await stack.start("rule_evaluator")
-    await put(stack, SILENT.format(status="live", days=14))
-
-    async def followed() -> bool:
-        return len(evaluator.logged("rules_followed")) >= 2
-
-    await until(followed)
-    entry = await keyvalue.read(state, subjects.INTEREST_STREAM, subjects.INTEREST_LIVE)
-    assert entry is not None
-    assert entry.data == newer
+    assert await keyvalue.write(rules, subjects.INTEREST_LIVE, b"first", 0)
     assert not await keyvalue.write(rules, subjects.INTEREST_LIVE, b"late", 0), "somebody was faster"
+    entry = await keyvalue.read(await stack.bus("state"), subjects.INTEREST_STREAM, subjects.INTEREST_LIVE)
+    assert entry is not None
+    assert entry.data == b"first"
+    assert await keyvalue.write(rules, subjects.INTEREST_LIVE, b"second", entry.sequence)
+
+
+async def test_a_database_put_back_to_an_earlier_state_goes_on_behind_what_was_announced(stack: Stack) -> None:
+    assert await keyvalue.write(await stack.bus("rule_evaluator"), subjects.INTEREST_LIVE, encode(Interest(70, 70)), 0)
+    evaluator, state = await stack.start("rule_evaluator"), await stack.start("state")
+
+    async def gone_on() -> bool:
+        return state.metric("beckon_interest_revision") == 71
+
+    await until(gone_on)
+    assert evaluator.logged("rules_went_back")[0]["announced"] == 70
+    visits = await idle_people(stack, 10)
+    await put(stack, SILENT.format(status="live", days=14))
+    assert (await swept(stack)).revision == 72
+    assert len(await timers(stack)) == len(visits)
 
 
 async def test_a_rule_put_while_events_flow_misses_none(stack: Stack, services: tuple[Service, Service]) -> None:

@@ -4,6 +4,10 @@ SELECT version, changed FROM rules.put($1, $2, $3, $4, $5, $6, $7)
 -- name: revision  How many changes there have been
 SELECT number FROM rules.revision
 
+-- name: go_on_after  Where the revision is below $1: make it the next one, at which everything began to be watched
+WITH moved AS (UPDATE rules.revision SET number = $1 + 1, watched = $1 + 1 WHERE number < $1 RETURNING number)
+SELECT pg_notify('rules_changed', number::text) IS NOT NULL FROM moved
+
 -- name: current  Every rule's current version, and the revision that this is, in one snapshot
 SELECT c.id, c.version, c.document, c.status, c.baseline, c.live_since, r.number, r.watched
 FROM rules.revision AS r LEFT JOIN rules.current AS c ON true
