@@ -37,6 +37,8 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
     result: dict[str, Any] = {"machine": {"cpus": _cpus(), "python": platform.python_version()}}
     with tempfile.TemporaryDirectory(prefix="beckon-bench-") as folder:
         root = Path(folder)
+        for section in SECTIONS:
+            (root / section).mkdir()
         if "rules" in options.only:
             console.print("rules, on one core …")
             result["rules"] = rules.measure()
