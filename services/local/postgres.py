@@ -85,9 +85,10 @@ class EmbeddedPostgres:
         self._lock.release()
 
     async def kill(self) -> None:
-        """As a crash would: its children notice by themselves, a moment later."""
+        """As a crash would. Its children notice by themselves, a moment later: waits until the last of them has."""
         await self._process.kill()
         self._lock.release()
+        (await Lock.acquire(self._folder / "lock", wait_s=10)).release()
 
     async def restart(self) -> None:
         """Start again after ``stop``, ``kill`` or a crash; stops it first if it runs."""
