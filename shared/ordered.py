@@ -30,7 +30,7 @@ class Received(NamedTuple):
 
 class OrderedReader:
     """``through`` is the last sequence received (or the position it began at). ``on_arrival`` is called on each message
-    that comes in; ``take`` gives them out. After a gap, an error or silence it begins again behind ``through``."""
+    that comes in; ``first`` and ``drop`` give them out. After a gap, an error or silence it begins again behind ``through``."""
 
     def __init__(
         self, bus: Bus, stream: str, subject: str, position: int, window: int, on_arrival: Callable[[], None]
@@ -80,15 +80,17 @@ class OrderedReader:
     def __len__(self) -> int:
         return len(self._buffer)
 
-    async def take(self, limit: int, size: int) -> list[Received]:
-        """Up to ``limit`` messages, and no more once they add up to ``size`` bytes."""
-        taken: list[Received] = []
-        while self._buffer and len(taken) < limit and size > 0:
-            taken.append(self._buffer.popleft())
-            size -= len(taken[-1].msg.data)
-        if taken and self._pull:
-            await self._pull.took(len(taken))
-        return taken
+    def first(self) -> Received | None:
+        """The next message, which stays the next until it is dropped."""
+        return self._buffer[0] if self._buffer else None
+
+    def drop(self) -> None:
+        self._buffer.popleft()
+
+    async def dropped(self, count: int) -> None:
+        """``count`` messages were dropped since this was last said: there is room for as many more."""
+        if count and self._pull:
+            await self._pull.took(count)
 
     def _receive(self, msg: Msg) -> None:
         told = delivery(msg)

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from services.state.acceptance import Arrival
-from services.state.identity import Message
+from services.state.identity import Link, Message
 from services.state.partition import Barrier, Partition
 from shared.clock import DAY, Instant, Lapse
 from shared.messages import Event
@@ -64,19 +64,33 @@ async def _take_messages(turn: Turn, partitions: Collection[Partition], limit: i
     for partition in sorted(waiting, key=lambda partition: -len(partition.reader)):
         if size <= 0 or len(turn.messages) >= limit:
             return
-        for received in await partition.reader.take(limit - len(turn.messages), size):
+        reader, count = partition.reader, 0
+        while size > 0 and len(turn.messages) < limit and (received := reader.first()) is not None:
+            if not _take_message(turn, partition.id, received, lapse):
+                break
+            reader.drop()
+            count += 1
             size -= len(received.msg.data)
             partition.taken, partition.taken_time = received.sequence, received.arrived
-            turn.messages.append(received)
-            try:
-                message = decode(received.msg.data)
-            except msgspec.DecodeError as error:
-                turn.unreadable.append((received, f"not an event: {error}"))
-                continue
-            arrived = lapse.instant(received.arrived)
-            turn.arrivals.setdefault(message.person, []).append(Arrival(message, received.sequence, arrived))
-            turn.homes[message.person] = partition.id
         turn.partitions[partition.id] = partition
+        await reader.dropped(count)
+
+
+def _take_message(turn: Turn, home: int, received: Received, lapse: Lapse) -> bool:
+    """False: it must wait for the next turn. Somebody who leaves hands over before the turn is committed, so everything
+    that came to them earlier must be in the record already, from where the other copies it."""
+    try:
+        message = decode(received.msg.data)
+    except msgspec.DecodeError as error:
+        turn.unreadable.append((received, f"not an event: {error}"))
+    else:
+        if isinstance(message, Link) and message.person in turn.arrivals:
+            return False
+        arrived = lapse.instant(received.arrived)
+        turn.arrivals.setdefault(message.person, []).append(Arrival(message, received.sequence, arrived))
+        turn.homes[message.person] = home
+    turn.messages.append(received)
+    return True
 
 
 def decode(data: bytes) -> Message:

@@ -7,8 +7,13 @@ import asyncpg
 import msgspec
 import pytest
 
+from services.state import intake
+from services.state.identity import Link
+from services.state.partition import Partition
+from services.state.rows import Claim
 from shared import subjects
-from shared.clock import MINUTE, SECOND, SystemClock
+from shared.bus import Outgoing, encode
+from shared.clock import MINUTE, SECOND, Lapse, SystemClock
 from shared.identity import Identities, Tie
 from shared.messages import Event, PutRule, RulePut, Trigger, outcome
 from shared.partition import partition_of
@@ -157,6 +162,30 @@ async def test_both_written_to_at_once_and_signed_in_again_and_again(stack: Stac
     assert 50 <= len(history) < 50 + 16, "the latest are kept: what no rule needs goes first"
     assert await aliases(stack) == {visitor: user}
     assert len(await stack.fetch("SELECT 1 FROM state.links")) == 1
+
+
+async def test_who_leaves_is_told_in_a_turn_of_its_own(stack: Stack) -> None:
+    """What is handed over is published before the turn is committed, and the record copied from where it stands. Were the
+    event before it in the same turn, the copy could miss it."""
+    bus = await stack.bus("state")
+    subject = subjects.actor_subject(partition_of("v", PARTITIONS))
+    messages = [event("page_viewed", "v"), Link("l1", "v", "u"), event("page_viewed", "v"), Link("l2", "v", "w")]
+    failures = await bus.publish_many([Outgoing(subject, encode(message), message.id) for message in messages])
+    assert failures == [None] * 4
+    partition = Partition(bus, Claim(partition_of("v", PARTITIONS), 1, 0, None), lambda: None)
+    await partition.open()
+
+    async def arrived() -> bool:
+        return len(partition.reader) == 4
+
+    await until(arrived)
+    turns = []
+    while len(partition.reader):
+        turn = await intake.take([partition], 100, Lapse())
+        turns.append([arrival.message for arrival in turn.arrivals["v"]])
+    assert turns == [messages[:1], messages[1:3], messages[3:]]
+    assert partition.taken == 4
+    await partition.close()
 
 
 async def test_an_outcome_of_the_visitors_trigger_counts_for_the_user(stack: Stack, state: Service) -> None:
