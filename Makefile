@@ -5,7 +5,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-
 	--no-header --no-annotate --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down status test check lint types manifests bench chaos lock
+.PHONY: help install demo up down status test check lint types manifests bench chaos sdk lock
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -46,6 +46,9 @@ bench: install ## Measure the whole path beside its floors; a table, and JSON in
 
 chaos: install ## Kill and pause every service under load, several rounds; prints the counts, JSON in build
 	CHAOS_ROUNDS=5 $(BIN)/python -m pytest -m chaos --capture=no tests/chaos
+
+sdk: install ## Write the browser SDK as it is served from its source
+	$(BIN)/python -m tests.support.sdk
 
 lock: install ## Write the lock files anew from pyproject.toml
 	$(COMPILE) --extra dev --output-file requirements-dev.lock pyproject.toml

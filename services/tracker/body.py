@@ -31,12 +31,13 @@ class TooSlow(Exception):
     """The body did not come in time."""
 
 
-async def read(request: web.BaseRequest, timeout_s: float) -> bytes:
+async def read(request: web.BaseRequest, timeout_s: float, *, any_type: bool = False) -> bytes:
     """The body as the sender wrote it. Raises ``Unsupported``, ``TooLarge``, ``TooSlow`` or ``Malformed``.
 
+    ``any_type``: do not look at ``Content-Type``. RudderStack's library for Node.js sends its compressed JSON as a form.
     The server must not decompress by itself (``auto_decompress=False``).
     """
-    kind = request.headers.get("Content-Type", "")
+    kind = "" if any_type else request.headers.get("Content-Type", "")
     if kind not in TYPES and (kind := kind.partition(";")[0].strip().lower()) not in TYPES:
         raise Unsupported(f"Content-Type {kind!a} is not read here: send application/json")
     encoding = request.headers.get("Content-Encoding")

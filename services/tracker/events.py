@@ -8,7 +8,7 @@ An event with seven properties takes 6 us from bytes to ``Event``, of which deco
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -32,6 +32,7 @@ MAX_EVENT_ID = 128
 NUMERIC = frozenset({"price", "quantity", "total"})
 """Properties a pixel gives as numbers. A query knows only text, and the others stay text, as product ids must."""
 
+T = TypeVar("T")
 Entropy = Callable[[int], bytes]
 """So many random bytes."""
 
@@ -43,6 +44,7 @@ class EventIn(Struct, frozen=True):
     user_id: str | None = None
     anonymous_id: str | None = None
     timestamp: str | int | float | None = None
+    sent_at: str | int | float | None = None
     event_id: str | None = None
     properties: dict[str, Any] | None = None
     context: dict[str, Any] | None = None
@@ -101,25 +103,32 @@ def read_body(body: bytes) -> list[EventIn | Flaw]:
         raise Malformed("the body is an empty array: send at least one event")
     if len(raws) > MAX_EVENTS:
         raise TooMany(f"{len(raws)} events in one request, at most {MAX_EVENTS}")
-    return [_read_event(raw) for raw in raws]
+    return [decode_event(_decode_event, raw) for raw in raws]
 
 
 def _split(body: bytes) -> list[msgspec.Raw]:
+    return decode_body(lambda data: _decode_array(data) if _ARRAY.match(data) else [_decode_other(data)], body)
+
+
+def decode_body(decode: Callable[[bytes], T], body: bytes) -> T:
+    """Raises ``Malformed``."""
     try:
-        return _decode_array(body) if _ARRAY.match(body) else [_decode_other(body)]
+        return decode(body)
     except UNREADABLE as error:
         # JavaScript that cuts a text in the middle of an emoji sends half of a surrogate pair. NUL in its place is
         # refused as well, but only with the event it stands in.
         if (mended := _ESCAPE.sub(lambda m: rb"\u0000" if m["half"] else m[0], body)) != body:
-            return _split(mended)
-        raise Malformed(f"the body is not JSON: {explain(error)}") from None
+            return decode_body(decode, mended)
+        what = "JSON" if not isinstance(error, msgspec.ValidationError) else "what is expected"
+        raise Malformed(f"the body is not {what}: {explain(error)}") from None
 
 
-def _read_event(raw: msgspec.Raw) -> EventIn | Flaw:
+def decode_event(decode: Callable[[bytes], T], raw: msgspec.Raw) -> T | Flaw:
+    """One event of a body, which may be anything."""
     if len(raw) > MAX_EVENT_BYTES:
         return Flaw(f"the event has {len(raw)} bytes, at most {MAX_EVENT_BYTES}")
     try:
-        return _decode_event(raw)
+        return decode(raw)
     except UNREADABLE as error:
         return Flaw(explain(error))
 
@@ -174,7 +183,7 @@ def take(items: Sequence[EventIn | Flaw], origin: Origin, now: Instant, entropy:
 
 
 def _event(item: EventIn, origin: Origin, now: Instant, entropy: Entropy) -> Event:
-    timestamp = now if item.timestamp is None else parse_timestamp(item.timestamp, now)
+    timestamp = now if item.timestamp is None else parse_timestamp(item.timestamp, now, item.sent_at)
     event_id = _new_id(now, entropy) if item.event_id is None else given_id(item.event_id)
     name = event_name(item.event)
     if name in OUTCOMES:

@@ -2,7 +2,9 @@
 
 import structlog
 
-from services.tracker.http import Edge, build_handler, listen
+from services.tracker import sdk
+from services.tracker.edge import Edge
+from services.tracker.http import build_handler, listen
 from services.tracker.keys import Keys
 from services.tracker.publisher import Publisher
 from services.tracker.settings import Settings
@@ -23,9 +25,10 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
         runtime.clock,
         pixel_key_required=settings.pixel_key_required,
         body_timeout_s=settings.body_timeout_s,
+        public_url=settings.public_url,
     )
     server, port = await listen(
-        build_handler(edge),
+        build_handler(edge, sdk.load()),
         settings.http_host,
         settings.http_port,
         linger_s=settings.body_timeout_s,

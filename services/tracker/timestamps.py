@@ -22,9 +22,20 @@ _NUMBER = re.compile(r"\d{1,20}(\.\d{1,9})?", re.ASCII)
 _AWARE = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-def parse_timestamp(value: str | float, now: Instant) -> Instant:
-    """``now`` - 30 days to ``now`` + 5 minutes, both included. Raises ``Flaw`` for anything else."""
+TOLERANCE = 5 * SECOND
+"""A sender's clock that differs by no more is taken for right: what it differs by may as well be the way of the request."""
+
+
+def parse_timestamp(value: str | float, now: Instant, sent_at: str | float | None = None) -> Instant:
+    """``now`` - 30 days to ``now`` + 5 minutes, both included. Raises ``Flaw`` for anything else.
+
+    ``sent_at``: what the sender's clock said when it sent this. Where that is not ``now``, the clock is wrong and the
+    timestamp as well, by as much.
+    """
     at = parse_instant("timestamp", value)
+    if sent_at is not None:
+        wrong_by = now - parse_instant("sent_at", sent_at)
+        at += wrong_by if abs(wrong_by) > TOLERANCE else 0
     if at > now + MAX_AHEAD:
         raise Flaw(f"timestamp: {shown(value)} is more than 5 minutes in the future")
     if at < now - MAX_AGE:

@@ -18,46 +18,9 @@ import pytest
 from services.local.postgres import free_port
 from shared import subjects
 from shared.clock import MINUTE, SECOND, SystemClock
-from shared.messages import Event
 from shared.partition import partition_of
-from tests.support.stack import PARTITIONS, ROOT, Service, Stack, until
-
-WRITE, SECRET = "wk_public", "sk_secret"
-GIF_SIZE = 43
-
-
-class Tracker:
-    """A running tracker and a client of it."""
-
-    def __init__(self, stack: Stack, port: int) -> None:
-        self.stack = stack
-        self.port = port
-        self.url = f"http://127.0.0.1:{port}"
-        self.http = aiohttp.ClientSession(self.url, connector=aiohttp.TCPConnector(limit=0))
-        self.service: Service | None = None
-
-    async def start(self, **environment: str) -> Service:
-        settings = {"WRITE_KEYS": WRITE, "SECRET_KEYS": SECRET, "HTTP_PORT": str(self.port), **environment}
-        self.service = await self.stack.start("tracker", **settings)
-        return self.service
-
-    async def post(self, body: Any, *, key: str | None = WRITE, **headers: str) -> tuple[int, Any, Any]:
-        """Status, decoded body, headers."""
-        data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        given = {"Content-Type": "application/json", **({"X-Write-Key": key} if key else {}), **headers}
-        async with self.http.post("/v1/events", data=data, headers=given) as answer:
-            return answer.status, await answer.json(), answer.headers
-
-    async def pixel(self, query: str) -> tuple[int, Any]:
-        """Status and headers; always the picture."""
-        async with self.http.get(f"/track?{query}") as answer:
-            body = await answer.read()
-            assert (answer.content_type, len(body), body[:6]) == ("image/gif", GIF_SIZE, b"GIF89a")
-            assert answer.headers["Cache-Control"] == "no-store"
-            return answer.status, answer.headers
-
-    async def stored(self) -> list[Event]:
-        return await self.stack.messages(subjects.EVENTS, Event)
+from tests.support.stack import PARTITIONS, ROOT, Stack, until
+from tests.support.tracker import SECRET, WRITE, Tracker
 
 
 @pytest.fixture
@@ -293,7 +256,7 @@ async def test_other_paths_and_methods_say_what_there_is(tracker: Tracker) -> No
     async with tracker.http.get("/") as answer:
         assert (answer.status, (await answer.json())["service"]) == (200, "beckon tracker")
     async with tracker.http.get("/nothing") as answer:
-        assert (answer.status, (await answer.json())["error"]) == (404, "no such path; there are /, /track, /v1/events")
+        assert (answer.status, (await answer.json())["error"]) == (404, "no such path; GET / lists the calls")
     async with tracker.http.get("/v1/events") as answer:
         assert (answer.status, answer.headers["Allow"]) == (405, "POST, OPTIONS")
     async with tracker.http.head("/track?user_id=u&event=x") as answer:

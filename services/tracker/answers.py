@@ -1,0 +1,124 @@
+"""How the tracker answers: one table from what went wrong to a status, and the bodies and headers of every answer."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
+
+import msgspec
+from aiohttp import web
+from msgspec import Struct
+
+from services.tracker import body
+from services.tracker.events import Malformed, Rejected, TooMany
+from services.tracker.keys import Unauthorised
+from services.tracker.publisher import Full
+from shared import metrics
+from shared.errors import BusUnavailable
+
+PIXEL = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
+"""One transparent pixel, 43 bytes of GIF."""
+
+
+class NoneValid(Exception):
+    """Every event of the request is refused."""
+
+    def __init__(self, rejected: list[Rejected]) -> None:
+        super().__init__(rejected[0].error if len(rejected) == 1 else "no event in the request is valid")
+        self.rejected = rejected
+
+
+class Answer(NamedTuple):
+    status: int
+    outcome: str
+    """Label of the metric."""
+    headers: Mapping[str, str] = MappingProxyType({})
+
+
+ANSWERS: dict[type[Exception], Answer] = {
+    NoneValid: Answer(400, "invalid"),
+    Malformed: Answer(400, "malformed"),
+    # Bearer, not Basic: for Basic a browser would ask the visitor for a password.
+    Unauthorised: Answer(401, "unauthorised", {"WWW-Authenticate": 'Bearer realm="beckon"'}),
+    body.TooSlow: Answer(408, "too_slow"),
+    body.TooLarge: Answer(413, "too_large"),
+    TooMany: Answer(413, "too_large"),
+    body.Unsupported: Answer(415, "unsupported"),
+    Full: Answer(503, "full", {"Retry-After": "1"}),
+    BusUnavailable: Answer(503, "unavailable", {"Retry-After": "2"}),
+}
+"""How each way in which a request can end badly is answered. Whatever is not here is a bug and a 500."""
+REFUSED = tuple(ANSWERS)
+
+CORS = {"Access-Control-Allow-Origin": "*"}
+JSON = {"Content-Type": "application/json", **CORS}
+GIF = {
+    "Content-Type": "image/gif",
+    "Cache-Control": "no-store",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+    **CORS,
+}
+EXPOSED = {"Access-Control-Expose-Headers": "Beckon-Error, Retry-After"}
+PREFLIGHT = {
+    **CORS,
+    "Access-Control-Allow-Methods": "POST, OPTIONS",
+    # X-Retry-Count and AnonymousId are Segment's and RudderStack's browser libraries'
+    "Access-Control-Allow-Headers": "Authorization, Content-Encoding, Content-Type, X-Write-Key, X-Retry-Count, AnonymousId",
+    "Access-Control-Max-Age": "86400",
+}
+INDEX = (
+    b'{"service":"beckon tracker","calls":["GET /track","POST /v1/events","GET /sdk.js","POST /v1/track","POST /v1/identify",'
+    b'"POST /v1/page","POST /v1/screen","POST /v1/alias","POST /v1/group","POST /v1/batch"]}'
+)
+
+
+class Accepted(Struct):
+    accepted: int
+    rejected: list[Rejected]
+
+
+class Refused(Struct):
+    error: str
+    accepted: int = 0
+    rejected: Sequence[Rejected] = ()
+
+
+class CallsAccepted(Struct):
+    """As Segment's libraries expect it, status 200."""
+
+    accepted: int
+    rejected: list[Rejected]
+    success: bool = True
+
+
+class CallsRefused(Struct):
+    """``code`` and ``message`` are what Segment's and RudderStack's libraries for Python log."""
+
+    code: str
+    message: str
+    rejected: Sequence[Rejected] = ()
+    accepted: int = 0
+    success: bool = False
+
+
+encode = msgspec.json.Encoder().encode
+REQUESTS = {
+    (call, outcome): metrics.TRACKER_REQUESTS.labels(call, outcome)
+    for call in ("pixel", "events", "segment")
+    for outcome in ("accepted", *(answer.outcome for answer in ANSWERS.values()))
+}
+EVENTS_ACCEPTED = metrics.TRACKER_EVENTS.labels("accepted")
+EVENTS_REJECTED = metrics.TRACKER_EVENTS.labels("rejected")
+
+
+def error_answer(
+    status: int, error: str, headers: Mapping[str, str] = MappingProxyType({}), rejected: Sequence[Rejected] = ()
+) -> web.Response:
+    return web.Response(body=encode(Refused(error, rejected=rejected)), status=status, headers={**headers, **JSON})
+
+
+def refuse(call: str, error: Exception) -> Answer:
+    """The row of the table, with the reason among its headers."""
+    answer = ANSWERS[type(error)]
+    REQUESTS[call, answer.outcome].inc()
+    reason = "".join(letter if " " <= letter <= "~" else "?" for letter in str(error))
+    return answer._replace(headers={"Beckon-Error": reason, **EXPOSED, **answer.headers})

@@ -1,0 +1,48 @@
+"""Serving the browser SDK: under its one name for minutes, under the name of its content for ever."""
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from aiohttp import web
+
+from services.tracker.answers import CORS, JSON
+from services.tracker.sdk import Sdk
+
+FRESH_S = 300
+"""For how long a browser may keep what it got as ``/sdk.js``."""
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.Response]]
+
+
+def handlers(sdk: Sdk) -> dict[str, Handler]:
+    """By path, for GET and HEAD."""
+    named = f"/sdk-{sdk.digest}.js"
+    described = msgspec.json.encode({"src": named, "integrity": sdk.integrity})
+
+    async def fresh(request: web.BaseRequest) -> web.Response:
+        return _script(request, sdk, f"public, max-age={FRESH_S}, stale-while-revalidate=86400")
+
+    async def lasting(request: web.BaseRequest) -> web.Response:
+        return _script(request, sdk, "public, max-age=31536000, immutable")
+
+    async def description(_: web.BaseRequest) -> web.Response:
+        return web.Response(body=described, headers={**JSON, "Cache-Control": f"public, max-age={FRESH_S}"})
+
+    return {"/sdk.js": fresh, named: lasting, "/sdk.json": description}
+
+
+def _script(request: web.BaseRequest, sdk: Sdk, cached: str) -> web.Response:
+    headers = {
+        **CORS,
+        "Content-Type": "text/javascript; charset=utf-8",
+        "Cache-Control": cached,
+        "ETag": f'"{sdk.digest}"',
+        "Vary": "Accept-Encoding",
+        "Cross-Origin-Resource-Policy": "cross-origin",
+        "X-Content-Type-Options": "nosniff",
+    }
+    if sdk.digest in request.headers.get("If-None-Match", ""):
+        return web.Response(status=304, headers=headers)
+    if "gzip" in request.headers.get("Accept-Encoding", "").lower():
+        return web.Response(body=sdk.compressed, headers={**headers, "Content-Encoding": "gzip"})
+    return web.Response(body=sdk.script, headers=headers)

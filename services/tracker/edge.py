@@ -1,0 +1,138 @@
+"""The calls by which events come: each is read, handed to the pure parts, and answered once its events are stored."""
+
+import os
+from collections.abc import Sequence
+from typing import Protocol
+
+import structlog
+from aiohttp import web
+
+from services.tracker import body, segment
+from services.tracker.answers import (
+    ANSWERS,
+    EVENTS_ACCEPTED,
+    EVENTS_REJECTED,
+    GIF,
+    JSON,
+    PIXEL,
+    REFUSED,
+    REQUESTS,
+    Accepted,
+    CallsAccepted,
+    CallsRefused,
+    NoneValid,
+    encode,
+    error_answer,
+    refuse,
+)
+from services.tracker.events import EventIn, Origin, Taken, read_body, read_query, take, write_key
+from services.tracker.flaws import Flaw
+from services.tracker.keys import Access, Keys, Unauthorised, key_in_authorization
+from shared.clock import Clock
+from shared.messages import Event
+
+log = structlog.get_logger()
+
+SETTINGS = ("/v1/projects/", "/settings")
+"""What stands before and after the key where Segment's browser library asks for its settings."""
+
+
+class Store(Protocol):
+    async def publish(self, events: Sequence[Event]) -> None: ...
+
+
+class Edge:
+    """The calls of the tracker. ``body_timeout_s``: how long a sender may take over its body. ``public_url``: where sites
+    reach it, if that is not what their requests say."""
+
+    def __init__(
+        self,
+        store: Store,
+        keys: Keys,
+        clock: Clock,
+        *,
+        pixel_key_required: bool,
+        body_timeout_s: float,
+        public_url: str = "",
+    ) -> None:
+        self._store = store
+        self._keys = keys
+        self._clock = clock
+        self._pixel_key_required = pixel_key_required
+        self._body_timeout_s = body_timeout_s
+        self._public_url = public_url
+
+    async def pixel(self, request: web.BaseRequest) -> web.Response:
+        """``GET /track``: one event in the query. The answer is an image whatever happens."""
+        try:
+            key = _key(request)
+            access = self._keys.access(key) if key or self._pixel_key_required else Access.PUBLIC
+            await self._store_all([read_query(request.query.items())], "pixel", access)
+        except REFUSED as error:
+            answer = refuse("pixel", error)
+            return web.Response(body=PIXEL, status=answer.status, headers={**answer.headers, **GIF})
+        REQUESTS["pixel", "accepted"].inc()
+        return web.Response(body=PIXEL, headers=GIF)
+
+    async def events(self, request: web.BaseRequest) -> web.Response:
+        """``POST /v1/events``: one event or an array of them."""
+        try:
+            key = _key(request)
+            access = self._keys.access(key) if key else None
+            items = read_body(await body.read(request, self._body_timeout_s))
+            taken = await self._store_all(items, "api", access or self._keys.access(write_key(items)))
+        except REFUSED as error:
+            answer = refuse("events", error)
+            return error_answer(
+                answer.status, str(error), answer.headers, error.rejected if isinstance(error, NoneValid) else []
+            )
+        REQUESTS["events", "accepted"].inc()
+        accepted = Accepted(len(taken.events), taken.rejected)
+        return web.Response(body=encode(accepted), status=202, headers=JSON)
+
+    async def call(self, request: web.BaseRequest) -> web.Response:
+        """``POST /v1/track``, ``/v1/batch`` and the others of Segment's tracking API."""
+        try:
+            key = _key(request)
+            access = self._keys.access(key) if key else None
+            data = await body.read(request, self._body_timeout_s, any_type=True)
+            calls = segment.read_calls(segment.PATHS[request.path], data)
+            taken = await self._store_all(calls.items, "segment", access or self._keys.access(calls.write_key))
+        except REFUSED as error:
+            answer = refuse("segment", error)
+            refused = CallsRefused(answer.outcome, str(error), error.rejected if isinstance(error, NoneValid) else [])
+            return web.Response(body=encode(refused), status=answer.status, headers={**answer.headers, **JSON})
+        REQUESTS["segment", "accepted"].inc()
+        return web.Response(body=encode(CallsAccepted(len(taken.events), taken.rejected)), headers=JSON)
+
+    async def settings(self, request: web.BaseRequest) -> web.Response:
+        """``GET /v1/projects/KEY/settings``: where Segment's browser library, given this server as its ``cdnURL``, learns
+        that this server is where it sends to, and that there is nothing else to load."""
+        key = request.path.removeprefix(SETTINGS[0]).removesuffix(SETTINGS[1])
+        try:
+            self._keys.access(key)
+        except Unauthorised as error:
+            answer = ANSWERS[type(error)]
+            return error_answer(answer.status, str(error), answer.headers)
+        protocol, _, host = (self._public_url or f"{request.scheme}://{request.host}").partition("://")
+        here = {"apiKey": key, "apiHost": f"{host}/v1", "protocol": protocol}
+        told = {"integrations": {"Segment.io": here}, "plan": {}, "metrics": {"sampleRate": 0}, "remotePlugins": []}
+        return web.Response(body=encode(told), headers={**JSON, "Cache-Control": "no-store"})
+
+    async def _store_all(self, items: Sequence[EventIn | Flaw], source: str, access: Access) -> Taken:
+        taken = take(items, Origin(source, access is Access.SECRET), self._clock.now(), os.urandom)
+        if taken.rejected:
+            # Client libraries do not look at what an answer says of single events: here somebody may.
+            EVENTS_REJECTED.inc(len(taken.rejected))
+            log.debug("events_rejected", call=source, count=len(taken.rejected), first=taken.rejected[0].error)
+        if not taken.events:
+            raise NoneValid(taken.rejected)
+        await self._store.publish(taken.events)
+        EVENTS_ACCEPTED.inc(len(taken.events))
+        return taken
+
+
+def _key(request: web.BaseRequest) -> str | None:
+    if authorization := request.headers.get("Authorization"):
+        return key_in_authorization(authorization)
+    return request.headers.get("X-Write-Key") or request.query.get("key")
