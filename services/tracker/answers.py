@@ -10,7 +10,8 @@ from msgspec import Struct
 
 from services.tracker import body
 from services.tracker.events import Malformed, Rejected, TooMany
-from services.tracker.keys import Unauthorised
+from services.tracker.keys import Forbidden, Unauthorised
+from services.tracker.limits import TooFast
 from services.tracker.publisher import Full
 from shared import metrics
 from shared.errors import BusUnavailable
@@ -39,10 +40,12 @@ ANSWERS: dict[type[Exception], Answer] = {
     Malformed: Answer(400, "malformed"),
     # Bearer, not Basic: for Basic a browser would ask the visitor for a password.
     Unauthorised: Answer(401, "unauthorised", {"WWW-Authenticate": 'Bearer realm="beckon"'}),
+    Forbidden: Answer(403, "forbidden"),
     body.TooSlow: Answer(408, "too_slow"),
     body.TooLarge: Answer(413, "too_large"),
     TooMany: Answer(413, "too_large"),
     body.Unsupported: Answer(415, "unsupported"),
+    TooFast: Answer(429, "too_fast"),
     Full: Answer(503, "full", {"Retry-After": "1"}),
     BusUnavailable: Answer(503, "unavailable", {"Retry-After": "2"}),
 }
@@ -121,4 +124,7 @@ def refuse(call: str, error: Exception) -> Answer:
     answer = ANSWERS[type(error)]
     REQUESTS[call, answer.outcome].inc()
     reason = "".join(letter if " " <= letter <= "~" else "?" for letter in str(error))
-    return answer._replace(headers={"Beckon-Error": reason, **EXPOSED, **answer.headers})
+    headers = {"Beckon-Error": reason, **EXPOSED, **answer.headers}
+    if isinstance(error, TooFast):
+        headers["Retry-After"] = str(error.retry_s)
+    return answer._replace(headers=headers)

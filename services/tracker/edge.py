@@ -1,7 +1,7 @@
 """The calls by which events come: each is read, handed to the pure parts, and answered once its events are stored."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import structlog
@@ -27,7 +27,8 @@ from services.tracker.answers import (
 )
 from services.tracker.events import EventIn, Origin, Taken, read_body, read_query, take, write_key
 from services.tracker.flaws import Flaw
-from services.tracker.keys import Access, Keys, Unauthorised, key_in_authorization
+from services.tracker.guard import Guard
+from services.tracker.keys import NOBODY, Access, Key, key_in_authorization
 from shared.clock import Clock
 from shared.messages import Event
 
@@ -48,7 +49,7 @@ class Edge:
     def __init__(
         self,
         store: Store,
-        keys: Keys,
+        guard: Guard,
         clock: Clock,
         *,
         pixel_key_required: bool,
@@ -56,7 +57,7 @@ class Edge:
         public_url: str = "",
     ) -> None:
         self._store = store
-        self._keys = keys
+        self._guard = guard
         self._clock = clock
         self._pixel_key_required = pixel_key_required
         self._body_timeout_s = body_timeout_s
@@ -65,22 +66,22 @@ class Edge:
     async def pixel(self, request: web.BaseRequest) -> web.Response:
         """``GET /track``: one event in the query. The answer is an image whatever happens."""
         try:
-            key = _key(request)
-            access = self._keys.access(key) if key or self._pixel_key_required else Access.PUBLIC
-            await self._store_all([read_query(request.query.items())], "pixel", access)
+            told = _key(request)
+            key = self._key(request, told) if told or self._pixel_key_required else NOBODY
+            _, headers = await self._store_all(request, "pixel", key, [read_query(request.query.items())])
         except REFUSED as error:
             answer = refuse("pixel", error)
             return web.Response(body=PIXEL, status=answer.status, headers={**answer.headers, **GIF})
         REQUESTS["pixel", "accepted"].inc()
-        return web.Response(body=PIXEL, headers=GIF)
+        return web.Response(body=PIXEL, headers={**headers, **GIF})
 
     async def events(self, request: web.BaseRequest) -> web.Response:
         """``POST /v1/events``: one event or an array of them."""
         try:
-            key = _key(request)
-            access = self._keys.access(key) if key else None
+            told = _key(request)
+            key = self._key(request, told) if told else None
             items = read_body(await body.read(request, self._body_timeout_s))
-            taken = await self._store_all(items, "api", access or self._keys.access(write_key(items)))
+            taken, headers = await self._store_all(request, "api", key or self._key(request, write_key(items)), items)
         except REFUSED as error:
             answer = refuse("events", error)
             return error_answer(
@@ -88,30 +89,32 @@ class Edge:
             )
         REQUESTS["events", "accepted"].inc()
         accepted = Accepted(len(taken.events), taken.rejected)
-        return web.Response(body=encode(accepted), status=202, headers=JSON)
+        return web.Response(body=encode(accepted), status=202, headers={**headers, **JSON})
 
     async def call(self, request: web.BaseRequest) -> web.Response:
         """``POST /v1/track``, ``/v1/batch`` and the others of Segment's tracking API."""
         try:
-            key = _key(request)
-            access = self._keys.access(key) if key else None
+            told = _key(request)
+            key = self._key(request, told) if told else None
             data = await body.read(request, self._body_timeout_s, any_type=True)
             calls = segment.read_calls(segment.PATHS[request.path], data)
-            taken = await self._store_all(calls.items, "segment", access or self._keys.access(calls.write_key))
+            key = key or self._key(request, calls.write_key)
+            taken, headers = await self._store_all(request, "segment", key, calls.items)
         except REFUSED as error:
             answer = refuse("segment", error)
             refused = CallsRefused(answer.outcome, str(error), error.rejected if isinstance(error, NoneValid) else [])
             return web.Response(body=encode(refused), status=answer.status, headers={**answer.headers, **JSON})
         REQUESTS["segment", "accepted"].inc()
-        return web.Response(body=encode(CallsAccepted(len(taken.events), taken.rejected)), headers=JSON)
+        accepted = CallsAccepted(len(taken.events), taken.rejected)
+        return web.Response(body=encode(accepted), headers={**headers, **JSON})
 
     async def settings(self, request: web.BaseRequest) -> web.Response:
         """``GET /v1/projects/KEY/settings``: where Segment's browser library, given this server as its ``cdnURL``, learns
         that this server is where it sends to, and that there is nothing else to load."""
         key = request.path.removeprefix(SETTINGS[0]).removesuffix(SETTINGS[1])
         try:
-            self._keys.access(key)
-        except Unauthorised as error:
+            self._key(request, key)
+        except REFUSED as error:
             answer = ANSWERS[type(error)]
             return error_answer(answer.status, str(error), answer.headers)
         protocol, _, host = (self._public_url or f"{request.scheme}://{request.host}").partition("://")
@@ -119,8 +122,19 @@ class Edge:
         told = {"integrations": {"Segment.io": here}, "plan": {}, "metrics": {"sampleRate": 0}, "remotePlugins": []}
         return web.Response(body=encode(told), headers={**JSON, "Cache-Control": "no-store"})
 
-    async def _store_all(self, items: Sequence[EventIn | Flaw], source: str, access: Access) -> Taken:
-        taken = take(items, Origin(source, access is Access.SECRET), self._clock.now(), os.urandom)
+    def _key(self, request: web.BaseRequest, told: str | None) -> Key:
+        return self._guard.admit(told, request.headers.get("Origin"), self._clock.now())
+
+    async def _store_all(
+        self, request: web.BaseRequest, source: str, key: Key, items: Sequence[EventIn | Flaw]
+    ) -> tuple[Taken, Mapping[str, str]]:
+        """What was stored, and the headers that tell what is left of the limits."""
+        now = self._clock.now()
+        public = key.access is not Access.SECRET
+        origin = Origin(source, not public, request.headers.get("User-Agent") if public else None)
+        taken = take(items, origin, now, os.urandom, self._guard.gate(key, now))
+        sender = request.remote, request.headers.get("X-Forwarded-For")
+        headers = self._guard.count(key, sender, [event.person for event in taken.events], len(items), now)
         if taken.rejected:
             # Client libraries do not look at what an answer says of single events: here somebody may.
             EVENTS_REJECTED.inc(len(taken.rejected))
@@ -129,7 +143,7 @@ class Edge:
             raise NoneValid(taken.rejected)
         await self._store.publish(taken.events)
         EVENTS_ACCEPTED.inc(len(taken.events))
-        return taken
+        return taken, headers
 
 
 def _key(request: web.BaseRequest) -> str | None:

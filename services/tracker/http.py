@@ -1,7 +1,10 @@
 """The HTTP shell: which path is which call, and the server."""
 
 import logging
+import re
+from uuid import uuid4
 
+import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
@@ -10,6 +13,9 @@ from services.tracker.answers import INDEX, JSON, PREFLIGHT, error_answer
 from services.tracker.assets import Handler
 from services.tracker.edge import SETTINGS, Edge
 from services.tracker.sdk import Sdk
+
+log = structlog.get_logger()
+_REQUEST_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 
 
 async def preflight(_: web.BaseRequest) -> web.Response:
@@ -43,7 +49,24 @@ def build_handler(edge: Edge, sdk: Sdk) -> Handler:
             return error_answer(405, f"{request.path} is for {', '.join(methods)}", {"Allow": ", ".join(methods)})
         return await handler(request)
 
-    return handle
+    return identified(handle)
+
+
+def identified(handle: Handler) -> Handler:
+    """Each request that is refused or says who it is has its id in the answer and in the log, which has a line for each at
+    level debug."""
+
+    async def answer(request: web.BaseRequest) -> web.Response:
+        response = await handle(request)
+        given = request.headers.get("X-Request-Id")
+        if given is None and response.status < 400 and not log.is_enabled_for(logging.DEBUG):
+            return response
+        name = given if given and _REQUEST_ID.fullmatch(given) else uuid4().hex
+        response.headers["X-Request-Id"] = name
+        log.debug("request", request=name, method=request.method, path=request.path, status=response.status)
+        return response
+
+    return answer
 
 
 async def listen(

@@ -1,15 +1,20 @@
-"""Who may write: public keys, which stand in web pages, and secret keys, which only servers know."""
+"""Who may write: public keys, which stand in web pages, and secret keys, which only servers know. Pure."""
 
 import base64
 import binascii
-import hmac
+import hashlib
+import re
 from collections.abc import Sequence
 from enum import Enum
+from typing import NamedTuple
 
 EXPECTED = (
     "send a write key as `Authorization: Basic` user name, `Authorization: Bearer`, `X-Write-Key` header, "
     "`?key=` or `writeKey` in the body"
 )
+
+_HASHED = re.compile(r"sha256:([0-9a-f]{64})")
+_ORIGIN = re.compile(r"https?://[^/?#@\s]+")
 
 
 class Access(Enum):
@@ -17,29 +22,67 @@ class Access(Enum):
     SECRET = "secret"  # noqa: S105 - a kind of key, not a key
 
 
+class Key(NamedTuple):
+    """``name`` tells keys apart and gives none away. ``origins``: the sites whose pages may use it; none: any."""
+
+    name: str
+    access: Access
+    origins: frozenset[str] = frozenset()
+
+
+NOBODY = Key("none", Access.PUBLIC)
+"""A pixel without a key."""
+
+
 class Unauthorised(Exception):
     """No key, or one that is not known."""
 
 
+class Forbidden(Exception):
+    """The key is not for whoever used it."""
+
+
 class Keys:
-    """The keys of this site. Every comparison looks at every key in full, so its time tells nothing."""
+    """The keys of this site, known by their hashes only: what is in memory cannot be used, and how long a look takes
+    tells nothing of a key."""
 
     def __init__(self, public: Sequence[str], secret: Sequence[str]) -> None:
-        self._keys = [(key.encode(), Access.PUBLIC) for key in public]
-        self._keys += [(key.encode(), Access.SECRET) for key in secret]
+        """``public``: each followed by the origins it is for, if it is not for all (``KEY@https://shop.example``).
+        ``secret``: each as it is or as ``sha256:`` and its hash. Raises ``ValueError``."""
+        self._keys: dict[bytes, Key] = {}
+        for text in public:
+            key, *origins = text.split("@")
+            if wrong := [origin for origin in origins if not _ORIGIN.fullmatch(origin)]:
+                raise ValueError(f"{wrong[0]!r} is not an origin like https://shop.example")
+            self._add(_digest(key), Access.PUBLIC, frozenset(origins))
+        for text in secret:
+            hashed = _HASHED.fullmatch(text)
+            if hashed is None and text.startswith("sha256:"):
+                raise ValueError("sha256: must be followed by 64 hexadecimal digits in lower case")
+            self._add(bytes.fromhex(hashed[1]) if hashed else _digest(text), Access.SECRET)
 
-    def access(self, key: str | None) -> Access:
+    def _add(self, digest: bytes, access: Access, origins: frozenset[str] = frozenset()) -> None:
+        self._keys[digest] = Key(digest.hex()[:8], access, origins)
+
+    def find(self, key: str | None) -> Key:
         """Raises ``Unauthorised``, saying where a key is looked for."""
         if not key:
             raise Unauthorised(f"no write key: {EXPECTED}")
-        given = key.encode("utf-8", "surrogatepass")
-        found: Access | None = None
-        for known, access in self._keys:
-            if hmac.compare_digest(known, given):
-                found = access
+        found = self._keys.get(_digest(key))
         if found is None:
             raise Unauthorised(f"the write key is not known: {EXPECTED}")
         return found
+
+
+def _digest(key: str) -> bytes:
+    """Keys are long and random: one round is enough."""
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
+
+
+def check_origin(key: Key, origin: str | None) -> None:
+    """``origin``: what the browser says of the page; whatever else writes does not say. Raises ``Forbidden``."""
+    if origin and key.origins and origin not in key.origins:
+        raise Forbidden("this write key is not for pages of this origin")
 
 
 def key_in_authorization(header: str) -> str:

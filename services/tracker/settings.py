@@ -1,7 +1,14 @@
 """What the tracker reads from the environment."""
 
 import re
+from collections.abc import Callable
 
+from services.tracker.addresses import networks
+from services.tracker.events import event_name
+from services.tracker.flaws import Flaw
+from services.tracker.keys import Keys
+from services.tracker.limits import parse_rate
+from services.tracker.tokens import parse_secrets
 from shared.settings import Common
 
 LARGEST_REQUEST_MIB = 4
@@ -12,9 +19,25 @@ _URL = re.compile(r"https?://[^/?#\s]+")
 
 class Settings(Common, frozen=True, kw_only=True):
     write_keys: tuple[str, ...]
-    """Public keys: they stand in web pages and may only write events."""
+    """Public keys: they stand in web pages and may only write events. ``KEY@https://shop.example`` is for that site's pages."""
     secret_keys: tuple[str, ...] = ()
-    """Keys of servers: what comes with one is trusted."""
+    """Keys of servers: what comes with one is trusted. Each as it is, or ``sha256:`` and its hash."""
+    user_token_secrets: tuple[str, ...] = ()
+    """``NAME:SECRET``, to verify the user tokens that the site's server signs."""
+    protected_events: tuple[str, ...] = ()
+    """Events that are taken with a secret key or a user token only, like ``purchased`` and ``identify``."""
+    rate_per_key: str = "20000:100000"
+    """Events a second in the long run, and at once; 0: any number."""
+    rate_per_address: str = "100:2000"
+    """The same for each address, where the key is public; this machine's own are not limited."""
+    rate_per_person: str = "100:2000"
+    """The same about each person, where the key is public."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks of the proxies whose ``X-Forwarded-For`` says who sends, like ``10.0.0.0/8``."""
+    max_event_names: int = 500
+    """Different names of events that a public key may bring."""
+    max_property_names: int = 5000
+    """Different names of properties that a public key may bring."""
     pixel_key_required: bool = False
     public_url: str = ""
     """Where sites reach the tracker, like ``https://events.shop.example``; empty: where each request says it went."""
@@ -29,6 +52,19 @@ class Settings(Common, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         Common.__post_init__(self)
+        for name, read in (
+            ("write_keys", lambda: Keys(self.write_keys, ())),
+            ("secret_keys", lambda: Keys((), self.secret_keys)),
+            ("user_token_secrets", lambda: parse_secrets(self.user_token_secrets)),
+            ("protected_events", lambda: [event_name(each) for each in self.protected_events]),
+            ("rate_per_key", lambda: parse_rate(self.rate_per_key)),
+            ("rate_per_address", lambda: parse_rate(self.rate_per_address)),
+            ("rate_per_person", lambda: parse_rate(self.rate_per_person)),
+            ("trusted_proxies", lambda: networks(self.trusted_proxies)),
+        ):
+            _check(name.upper(), read)
+        if min(self.max_event_names, self.max_property_names) < 1:
+            raise ValueError("MAX_EVENT_NAMES and MAX_PROPERTY_NAMES must be at least 1")
         if both := set(self.write_keys) & set(self.secret_keys):
             raise ValueError(f"SECRET_KEYS: {len(both)} of them stand in WRITE_KEYS as well, which are public")
         if self.public_url and not _URL.fullmatch(self.public_url):
@@ -39,3 +75,10 @@ class Settings(Common, frozen=True, kw_only=True):
             raise ValueError(f"PUBLISH_CAPACITY_MIB must be at least {LARGEST_REQUEST_MIB}, for one large request")
         if min(self.body_timeout_s, self.publish_timeout_s) <= 0:
             raise ValueError("BODY_TIMEOUT_S and PUBLISH_TIMEOUT_S must be greater than 0")
+
+
+def _check(name: str, read: Callable[[], object]) -> None:
+    try:
+        read()
+    except (ValueError, Flaw) as error:
+        raise ValueError(f"{name}: {error}") from None

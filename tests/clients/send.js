@@ -1,10 +1,12 @@
-// Sends events with a client library as its users do: node send.js segment|rudderstack URL KEY COUNT
-const [library, url, key, count] = process.argv.slice(2);
+// Sends events with a client library as its users do: node send.js segment|rudderstack URL KEY COUNT FILE
+// The second half is begun once FILE is there.
+const { existsSync } = require("fs");
+const [library, url, key, count, go] = process.argv.slice(2);
 const failures = [];
 
 async function* calls() {
   for (let number = 0; number < Number(count); number++) {
-    if (number % 100 === 0) await new Promise((go) => setTimeout(go, 50)); // a server has other things to do as well
+    while (number === Math.floor(count / 2) && !existsSync(go)) await new Promise((done) => setTimeout(done, 10));
     yield { userId: `u${number % 100}`, event: "Product Viewed", properties: { number } };
   }
 }

@@ -103,7 +103,7 @@ async def test_a_single_event_is_stored_in_its_persons_partition(tracker: Tracke
     (event,) = await tracker.stored()
     assert (event.id, event.person, event.name) == ("e1", "u1", "added_to_cart")
     assert (event.user_id, event.anonymous_id) == ("u1", "a1")
-    assert (event.properties, event.context) == ({"price": 5, "tags": ["a"]}, {"ip": None})
+    assert (event.properties, event.context) == ({"price": 5, "tags": ["a"]}, {"ip": None, "bot": True})
     bus = await tracker.stack.bus("setup")
     message = await bus.nc.jetstream().get_msg(subjects.EVENTS, 1)
     assert message.subject == f"events.{partition_of('u1', PARTITIONS)}.site"

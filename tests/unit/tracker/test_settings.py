@@ -26,6 +26,26 @@ def test_the_least_that_is_needed() -> None:
         ({"SECRET_KEYS": "sk_1,wk_2"}, "SECRET_KEYS: 1 of them stand in WRITE_KEYS as well, which are public"),
         ({"PUBLISH_CAPACITY_MIB": "3"}, "PUBLISH_CAPACITY_MIB must be at least 4, for one large request"),
         ({"PUBLISH_TIMEOUT_S": "0"}, "BODY_TIMEOUT_S and PUBLISH_TIMEOUT_S must be greater than 0"),
+        ({"WRITE_KEYS": "wk@shop"}, "WRITE_KEYS: 'shop' is not an origin like https://shop.example"),
+        ({"SECRET_KEYS": "sha256:x"}, "SECRET_KEYS: sha256: must be followed by 64 hexadecimal digits in lower case"),
+        (
+            {"USER_TOKEN_SECRETS": "short:secret"},
+            "USER_TOKEN_SECRETS: number 1 is not NAME:SECRET with at least 32 characters of secret",
+        ),
+        (
+            {"PROTECTED_EVENTS": "a/b"},
+            "PROTECTED_EVENTS: event: 'a/b' is not 1 to 64 letters, digits, spaces, or any of _ . : -",
+        ),
+        (
+            {"RATE_PER_ADDRESS": "100"},
+            "RATE_PER_ADDRESS: '100' is not PER_SECOND:BURST, like 100:1000, nor 0 for no limit",
+        ),
+        ({"TRUSTED_PROXIES": "10.0.0.1/8"}, "TRUSTED_PROXIES: 10.0.0.1/8 has host bits set"),
+        ({"MAX_EVENT_NAMES": "0"}, "MAX_EVENT_NAMES and MAX_PROPERTY_NAMES must be at least 1"),
+        (
+            {"PUBLIC_URL": "events.shop.example"},
+            "PUBLIC_URL must be like https://events.shop.example, with no path behind it",
+        ),
         ({"PARTITIONS": "0"}, "PARTITIONS must be at least 1"),
     ],
 )
