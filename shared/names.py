@@ -2,7 +2,10 @@
 
 import re
 
-_VALID = re.compile(r"(?=.*[^ ])[a-zA-Z0-9_ .:-]{1,64}")
+PATTERN = r"^(?=.*[^ ])[a-zA-Z0-9_ .:-]{1,64}$"
+"""As a regular expression that JavaScript and Python read alike."""
+
+_VALID = re.compile(PATTERN.strip("^$"))
 
 SYNONYMS = {
     # Segment and RudderStack, e-commerce specification

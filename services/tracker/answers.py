@@ -69,7 +69,7 @@ PREFLIGHT = {
     "Access-Control-Max-Age": "86400",
 }
 INDEX = (
-    b'{"service":"beckon tracker","calls":["GET /track","POST /v1/events","GET /sdk.js","POST /v1/track","POST /v1/identify",'
+    b'{"service":"beckon tracker","docs":"/docs","calls":["GET /track","POST /v1/events","GET /sdk.js","POST /v1/track","POST /v1/identify",'
     b'"POST /v1/page","POST /v1/screen","POST /v1/alias","POST /v1/group","POST /v1/batch"]}'
 )
 

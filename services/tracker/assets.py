@@ -1,15 +1,24 @@
-"""Serving the browser SDK: under its one name for minutes, under the name of its content for ever."""
+"""What is served as it is: the browser SDK, under its one name for minutes, under the name of its content for ever; and the
+description of the calls."""
 
 from collections.abc import Awaitable, Callable
 
 import msgspec
 from aiohttp import web
 
+from services.tracker import openapi, reference
 from services.tracker.answers import CORS, JSON
 from services.tracker.sdk import Sdk
 
 FRESH_S = 300
 """For how long a browser may keep what it got as ``/sdk.js``."""
+
+_PAGE = {
+    "Content-Type": "text/html; charset=utf-8",
+    "Cache-Control": f"public, max-age={FRESH_S}",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+    "X-Content-Type-Options": "nosniff",
+}
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.Response]]
 
@@ -28,7 +37,20 @@ def handlers(sdk: Sdk) -> dict[str, Handler]:
     async def description(_: web.BaseRequest) -> web.Response:
         return web.Response(body=described, headers={**JSON, "Cache-Control": f"public, max-age={FRESH_S}"})
 
-    return {"/sdk.js": fresh, named: lasting, "/sdk.json": description}
+    return {"/sdk.js": fresh, named: lasting, "/sdk.json": description, **_described()}
+
+
+def _described() -> dict[str, Handler]:
+    described = openapi.describe()
+    document, page = msgspec.json.encode(described), reference.page(described)
+
+    async def for_programs(_: web.BaseRequest) -> web.Response:
+        return web.Response(body=document, headers={**JSON, "Cache-Control": f"public, max-age={FRESH_S}"})
+
+    async def for_people(_: web.BaseRequest) -> web.Response:
+        return web.Response(body=page, headers=_PAGE)
+
+    return {"/openapi.json": for_programs, "/docs": for_people}
 
 
 def _script(request: web.BaseRequest, sdk: Sdk, cached: str) -> web.Response:

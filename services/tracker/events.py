@@ -8,7 +8,7 @@ An event with seven properties takes 6 us from bytes to ``Event``, of which deco
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
 from crawleruseragents import is_crawler
@@ -42,19 +42,35 @@ Entropy = Callable[[int], bytes]
 Gate = Callable[[Event, str | None], bool]
 
 
+def _told(description: str, **bounds: Any) -> msgspec.Meta:
+    """For the description of the calls. The bounds are kept by ``take``, which says more of what is wrong."""
+    return msgspec.Meta(description=description, extra_json_schema=bounds)
+
+
 class EventIn(Struct, frozen=True):
     """An event as a site writes it. Fields that are not here are ignored."""
 
-    event: str
-    user_id: str | None = None
-    anonymous_id: str | None = None
-    timestamp: str | int | float | None = None
-    sent_at: str | int | float | None = None
-    event_id: str | None = None
-    properties: dict[str, Any] | None = None
-    context: dict[str, Any] | None = None
-    write_key: str | None = msgspec.field(name="writeKey", default=None)
-    user_token: str | None = None
+    event: Annotated[str, _told("what happened; case and spaces are normalised", pattern=names.PATTERN)]
+    user_id: Annotated[str | None, _told("the person", minLength=1, maxLength=MAX_PERSON)] = None
+    anonymous_id: Annotated[
+        str | None, _told("the person where no user_id is known", minLength=1, maxLength=MAX_PERSON)
+    ] = None
+    timestamp: Annotated[
+        str | int | float | None,
+        _told("RFC 3339 with a zone, or epoch seconds or milliseconds; now, if it is missing"),
+    ] = None
+    sent_at: Annotated[
+        str | int | float | None, _told("the sender's clock when it sent this, to put a wrong clock right")
+    ] = None
+    event_id: Annotated[str | None, _told("makes a retry harmless", minLength=1, maxLength=MAX_EVENT_ID)] = None
+    properties: Annotated[dict[str, Any] | None, _told("of what happened; for identify the profile")] = None
+    context: Annotated[dict[str, Any] | None, _told("page, device, campaign; context.source is kept as the source")] = (
+        None
+    )
+    write_key: Annotated[str | None, _told("the key, where no header can be set")] = msgspec.field(
+        name="writeKey", default=None
+    )
+    user_token: Annotated[str | None, _told("the site's word for the user_id, a JSON Web Token")] = None
 
 
 class Origin(NamedTuple):

@@ -3,8 +3,10 @@
 import asyncio
 import json
 import signal
+import time
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from services.local.postgres import free_port
@@ -93,6 +95,28 @@ async def test_an_address_that_is_none_ends_it_with_one_line(stack: Stack) -> No
     state = await stack.start("state", wait=False, DATABASE_URL="mysql://nowhere")
     assert await state.process.wait() == 2
     assert "beckon state: DATABASE_URL: " in state.process.tail()
+
+
+# --- PostgreSQL goes away ---------------------------------------------------------------------------------------------
+
+
+async def test_a_connection_on_which_the_server_said_farewell_is_away(stack: Stack) -> None:
+    """The farewell has been read and the end of the connection not yet: found where a claim broke in that moment, and what
+    an SMTP server had answered was not stored."""
+    pool = await asyncpg.create_pool(stack.database_url("state"), min_size=1, max_size=1)
+    process = await pool.fetchval("SELECT pg_backend_pid()")
+    await stack.fetch("SELECT pg_terminate_backend($1)", process)
+    time.sleep(0.2)  # both arrive, while nobody reads
+    found: list[BaseException] = []
+    for _ in range(5):  # one turn of the loop reads the one, the next the other
+        await asyncio.sleep(0)
+        try:
+            await pool.fetchval("SELECT 1")
+        except (Exception, asyncio.CancelledError) as error:
+            found.append(error)
+    await pool.close()
+    assert "InternalClientError" in [type(error).__name__ for error in found]
+    assert all(isinstance(error, db.AWAY) for error in found), found
 
 
 # --- Migrations -------------------------------------------------------------------------------------------------------

@@ -1,0 +1,59 @@
+"""What the description of the calls promises, tried by schemathesis with whatever it allows and whatever it does not."""
+
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from services.local.postgres import free_port
+from tests.support.stack import Stack
+from tests.support.tracker import WRITE, Tracker
+
+EXAMPLES = int(os.environ.get("OPENAPI_EXAMPLES", "40"))
+
+
+@pytest.fixture
+async def tracker(stack: Stack) -> AsyncIterator[Tracker]:
+    tracker = Tracker(stack, free_port())
+    await tracker.start(LOG_LEVEL="error")
+    yield tracker
+    await tracker.http.close()
+
+
+async def test_every_call_does_what_its_description_says(tracker: Tracker, tmp_path: Path) -> None:
+    command = [
+        str(Path(sys.executable).with_name("st")),
+        "run",
+        f"{tracker.url}/openapi.json",
+        *("--header", f"X-Write-Key: {WRITE}"),
+        *("--max-examples", str(EXAMPLES)),
+        *("--phases", "examples,coverage,fuzzing,stateful"),
+        *("--mode", "all"),
+        # What is well formed may still be too old, or about nobody.
+        *("--exclude-checks", "positive_data_acceptance"),
+        "--generation-deterministic",
+        "--no-color",
+    ]
+    import asyncio
+
+    done = await asyncio.to_thread(subprocess.run, command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert tracker.service
+    assert tracker.service.process.exit_code is None
+
+
+async def test_it_can_be_read(tracker: Tracker) -> None:
+    async with tracker.http.get("/docs") as answer:
+        assert (answer.status, answer.content_type) == (200, "text/html")
+        page = await answer.text()
+    async with tracker.http.get("/openapi.json") as answer:
+        described = await answer.json()
+    for path in described["paths"]:
+        assert f"<code>{path}</code>" in page
+    async with tracker.http.get("/") as answer:
+        for call in (await answer.json())["calls"]:
+            method, _, path = call.partition(" ")
+            assert method.lower() in described["paths"][path]
