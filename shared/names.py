@@ -2,10 +2,10 @@
 
 import re
 
-PATTERN = r"^(?=.*[^ ])[a-zA-Z0-9_ .:-]{1,64}$"
-"""As a regular expression that JavaScript and Python read alike."""
+PATTERN = r"^[a-zA-Z0-9_ .:-]{1,64}$"
+"""What a description can say of a name; only spaces are refused as well."""
 
-_VALID = re.compile(PATTERN.strip("^$"))
+_VALID = re.compile(rf"(?=.*[^ ]){PATTERN.strip('^$')}")
 
 SYNONYMS = {
     # Segment and RudderStack, e-commerce specification
