@@ -13,6 +13,8 @@ from tests.support.browser import Site
 from tests.support.stack import until
 from tests.support.tracker import WRITE, Tracker
 
+pytestmark = pytest.mark.unwatched
+
 Names = list[str]
 
 

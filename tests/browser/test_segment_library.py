@@ -10,6 +10,8 @@ from tests.support.browser import Site
 from tests.support.stack import Stack, until
 from tests.support.tracker import WRITE, Tracker
 
+pytestmark = pytest.mark.unwatched
+
 EVENTS = int(os.environ.get("CLIENT_EVENTS", "400"))
 
 

@@ -12,6 +12,8 @@ from tests.support.sink import Sink
 from tests.support.stack import ROOT, Stack, until
 from tests.support.system import SERVICES, WRITE_KEY, Balance, Shoppers, System, balance
 
+pytestmark = pytest.mark.unwatched
+
 RATE = 500
 ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "5"))
 BETWEEN_S = 1.0

@@ -13,6 +13,8 @@ from tests.support.sink import Sink
 from tests.support.stack import ROOT, Service, Stack, until
 from tests.support.system import WRITE_KEY, Shoppers, System
 
+pytestmark = pytest.mark.unwatched
+
 RATE = 500
 PAUSE_S = 2.0
 BETWEEN_S = 3.0

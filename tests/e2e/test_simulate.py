@@ -13,6 +13,8 @@ from tests.support.sink import Sink
 from tests.support.stack import ROOT, Stack, until
 from tests.support.system import SECRET_KEY, WRITE_KEY, System, balance
 
+pytestmark = pytest.mark.unwatched
+
 SPEED = 1800
 RECIPIENT = "staging@example.test"
 

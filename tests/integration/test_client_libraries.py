@@ -11,6 +11,8 @@ from tests.support import node
 from tests.support.stack import ROOT, Stack, until
 from tests.support.tracker import WRITE, Tracker
 
+pytestmark = pytest.mark.unwatched
+
 EVENTS = int(os.environ.get("CLIENT_EVENTS", "2000"))
 
 

@@ -19,6 +19,8 @@ from shared.messages import Event, PutRule, RulePut
 from tests.property import cases, model
 from tests.support.stack import Stack, until
 
+pytestmark = pytest.mark.unwatched
+
 SPEED = 50
 RULES = 10
 PEOPLE = 30

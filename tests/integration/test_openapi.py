@@ -13,6 +13,8 @@ from services.local.postgres import free_port
 from tests.support.stack import ROOT, Stack
 from tests.support.tracker import WRITE, Tracker
 
+pytestmark = pytest.mark.unwatched
+
 EXAMPLES = int(os.environ.get("OPENAPI_EXAMPLES", "10"))
 
 
