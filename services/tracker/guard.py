@@ -43,6 +43,8 @@ class Guard:
         self._protected = frozenset(protected)
         self._budget = budget
         self._proxies = tuple(proxies)
+        rate = limits.key.rate
+        self._policy = f'"key";q={rate.burst};w={max(1, round(rate.burst / rate.per_s))}' if rate.per_s else ""
         self._events: dict[str, set[str]] = {}
         self._properties: dict[str, set[str]] = {}
 
@@ -62,14 +64,10 @@ class Guard:
         if key.access is Access.PUBLIC:
             address = addresses.sender(*sender, self._proxies)
         self._limits.take(key.name, address, people, count, now)
-        rate = self._limits.key.rate
-        if not rate.per_s:
+        if not self._policy:
             return {}
         left = self._limits.key.remaining(key.name, now)
-        return {
-            "RateLimit-Policy": f'"key";q={rate.burst};w={max(1, round(rate.burst / rate.per_s))}',
-            "RateLimit": f'"key";r={left}',
-        }
+        return {"RateLimit-Policy": self._policy, "RateLimit": f'"key";r={left}'}
 
     def gate(self, key: Key, now: Instant) -> Gate:
         """What each event must pass: answers whether it is to be believed, given a user token. Raises ``Flaw``."""

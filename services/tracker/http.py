@@ -56,10 +56,12 @@ def identified(handle: Handler) -> Handler:
     """Each request that is refused or says who it is has its id in the answer and in the log, which has a line for each at
     level debug."""
 
+    verbose = log.is_enabled_for(logging.DEBUG)  # asked once: it takes 2 us
+
     async def answer(request: web.BaseRequest) -> web.Response:
         response = await handle(request)
         given = request.headers.get("X-Request-Id")
-        if given is None and response.status < 400 and not log.is_enabled_for(logging.DEBUG):
+        if given is None and response.status < 400 and not verbose:
             return response
         name = given if given and _REQUEST_ID.fullmatch(given) else uuid4().hex
         response.headers["X-Request-Id"] = name
