@@ -49,8 +49,8 @@ REQUESTS_SERVED = Counter(
 
 TRACKER_REQUESTS = Counter(
     "beckon_tracker_requests_total",
-    "Requests that brought events, by call (pixel, events) and outcome: accepted, invalid, malformed, unauthorised, "
-    "too_slow, too_large, unsupported, full, unavailable.",
+    "Requests that brought events, by call (pixel, events, segment), or asked for settings, and outcome: accepted, invalid, "
+    "malformed, unauthorised, forbidden, too_slow, too_large, unsupported, too_fast, full, unavailable.",
     ["call", "outcome"],
 )
 TRACKER_EVENTS = Counter(

@@ -1,7 +1,7 @@
 """Settings from the environment, into one frozen struct per service."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
@@ -11,6 +11,7 @@ from msgspec import Struct
 from shared.clock import Lapse
 
 S = TypeVar("S", bound=Struct)
+T = TypeVar("T")
 
 
 class SettingsError(Exception):
@@ -48,10 +49,7 @@ class Common(Struct, frozen=True, kw_only=True):
     @property
     def lapse(self) -> Lapse:
         """Raises ``ValueError`` if ``time_lapse`` is none."""
-        try:
-            return Lapse.parse(self.time_lapse) if self.time_lapse else Lapse()
-        except ValueError as error:
-            raise ValueError(f"TIME_LAPSE: {error}") from None
+        return check("TIME_LAPSE", lambda: Lapse.parse(self.time_lapse)) if self.time_lapse else Lapse()
 
 
 def load(cls: type[S], environ: Mapping[str, str] | None = None) -> S:
@@ -79,6 +77,14 @@ def load(cls: type[S], environ: Mapping[str, str] | None = None) -> S:
         return cls(**values)
     except ValueError as error:
         raise SettingsError([str(error)]) from None
+
+
+def check(name: str, read: Callable[[], T]) -> T:
+    """What ``read`` makes of the variable ``name``. Raises ``ValueError``, naming it, if that does."""
+    try:
+        return read()
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
 def _text(name: str, environ: Mapping[str, str]) -> str | None:

@@ -9,9 +9,10 @@ import asyncpg
 import pytest
 
 from services.local.nats import EmbeddedNats
-from services.local.postgres import EmbeddedPostgres
+from services.local.postgres import EmbeddedPostgres, free_port
 from services.setup import database as setup
 from tests.support.stack import DATABASE_PASSWORDS, NATS_PASSWORDS, USERS_CONF, Stack
+from tests.support.tracker import Tracker
 
 _TEMPLATE = "beckon_template"
 _numbers = itertools.count(1)
@@ -75,3 +76,17 @@ async def stack(
     await stack.declare_streams()
     yield stack
     await stack.close()
+
+
+@pytest.fixture
+async def idle_tracker(stack: Stack) -> AsyncIterator[Tracker]:
+    """Not started yet."""
+    tracker = Tracker(stack, free_port())
+    yield tracker
+    await tracker.http.close()
+
+
+@pytest.fixture
+async def tracker(idle_tracker: Tracker) -> Tracker:
+    await idle_tracker.start()
+    return idle_tracker

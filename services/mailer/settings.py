@@ -1,12 +1,11 @@
 """What the mailer reads from its environment."""
 
-from collections.abc import Callable
 from functools import partial
 
 from services.mailer.address import normal
 from services.mailer.compose import sender
 from services.mailer.server import server
-from shared.settings import Common
+from shared.settings import Common, check
 
 
 class Settings(Common, frozen=True, kw_only=True):
@@ -42,20 +41,13 @@ class Settings(Common, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check("SMTP_URL", partial(server, self.smtp_url))
-        _check("MAIL_FROM", partial(sender, self.mail_from))
+        check("SMTP_URL", partial(server, self.smtp_url))
+        check("MAIL_FROM", partial(sender, self.mail_from))
         for address in self.test_recipients:
-            _check("TEST_RECIPIENTS", partial(normal, address))
+            check("TEST_RECIPIENTS", partial(normal, address))
         for name in ("smtp_pool", "concurrency"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name.upper()} must be at least 1")
         for name in ("smtp_timeout_s", "smtp_data_timeout_s", "retry_first_s", "retry_longest_s", "ack_wait_s"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name.upper()} must be more than 0")
-
-
-def _check(name: str, read: Callable[[], object]) -> None:
-    try:
-        read()
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None

@@ -68,10 +68,6 @@ PREFLIGHT = {
     "Access-Control-Allow-Headers": "Authorization, Content-Encoding, Content-Type, X-Write-Key, X-Retry-Count, AnonymousId",
     "Access-Control-Max-Age": "86400",
 }
-INDEX = (
-    b'{"service":"beckon tracker","docs":"/docs","calls":["GET /track","POST /v1/events","GET /sdk.js","POST /v1/track","POST /v1/identify",'
-    b'"POST /v1/page","POST /v1/screen","POST /v1/alias","POST /v1/group","POST /v1/batch"]}'
-)
 
 
 class Accepted(Struct):
@@ -106,7 +102,7 @@ class CallsRefused(Struct):
 encode = msgspec.json.Encoder().encode
 REQUESTS = {
     (call, outcome): metrics.TRACKER_REQUESTS.labels(call, outcome)
-    for call in ("pixel", "events", "segment")
+    for call in ("pixel", "events", "segment", "settings")
     for outcome in ("accepted", *(answer.outcome for answer in ANSWERS.values()))
 }
 EVENTS_ACCEPTED = metrics.TRACKER_EVENTS.labels("accepted")
@@ -117,6 +113,11 @@ def error_answer(
     status: int, error: str, headers: Mapping[str, str] = MappingProxyType({}), rejected: Sequence[Rejected] = ()
 ) -> web.Response:
     return web.Response(body=encode(Refused(error, rejected=rejected)), status=status, headers={**headers, **JSON})
+
+
+def rejected(error: Exception) -> Sequence[Rejected]:
+    """Each event's own reason, where the request is refused because of its events."""
+    return error.rejected if isinstance(error, NoneValid) else ()
 
 
 def refuse(call: str, error: Exception) -> Answer:

@@ -1,7 +1,7 @@
 """What is served as it is: the browser SDK, under its one name for minutes, under the name of its content for ever; and the
 description of the calls."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 from aiohttp import web
@@ -13,6 +13,7 @@ from services.tracker.sdk import Sdk
 FRESH_S = 300
 """For how long a browser may keep what it got as ``/sdk.js``."""
 
+_FRESH_JSON = {**JSON, "Cache-Control": f"public, max-age={FRESH_S}"}
 _PAGE = {
     "Content-Type": "text/html; charset=utf-8",
     "Cache-Control": f"public, max-age={FRESH_S}",
@@ -26,7 +27,7 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.Response]]
 def handlers(sdk: Sdk) -> dict[str, Handler]:
     """By path, for GET and HEAD."""
     named = f"/sdk-{sdk.digest}.js"
-    described = msgspec.json.encode({"src": named, "integrity": sdk.integrity})
+    description = msgspec.json.encode({"src": named, "integrity": sdk.integrity})
 
     async def fresh(request: web.BaseRequest) -> web.Response:
         return _script(request, sdk, f"public, max-age={FRESH_S}, stale-while-revalidate=86400")
@@ -34,23 +35,25 @@ def handlers(sdk: Sdk) -> dict[str, Handler]:
     async def lasting(request: web.BaseRequest) -> web.Response:
         return _script(request, sdk, "public, max-age=31536000, immutable")
 
-    async def description(_: web.BaseRequest) -> web.Response:
-        return web.Response(body=described, headers={**JSON, "Cache-Control": f"public, max-age={FRESH_S}"})
-
-    return {"/sdk.js": fresh, named: lasting, "/sdk.json": description, **_described()}
+    return {"/sdk.js": fresh, named: lasting, "/sdk.json": _answering(description, _FRESH_JSON), **_described()}
 
 
 def _described() -> dict[str, Handler]:
     described = openapi.describe()
-    document, page = msgspec.json.encode(described), reference.page(described)
+    calls = [f"{method.upper()} {path}" for path, methods in described["paths"].items() for method in methods]
+    index = {"service": "beckon tracker", "docs": "/docs", "calls": calls}
+    return {
+        "/": _answering(msgspec.json.encode(index), JSON),
+        "/openapi.json": _answering(msgspec.json.encode(described), _FRESH_JSON),
+        "/docs": _answering(reference.page(described), _PAGE),
+    }
 
-    async def for_programs(_: web.BaseRequest) -> web.Response:
-        return web.Response(body=document, headers={**JSON, "Cache-Control": f"public, max-age={FRESH_S}"})
 
-    async def for_people(_: web.BaseRequest) -> web.Response:
-        return web.Response(body=page, headers=_PAGE)
+def _answering(content: bytes, headers: Mapping[str, str]) -> Handler:
+    async def answer(_: web.BaseRequest) -> web.Response:
+        return web.Response(body=content, headers=headers)
 
-    return {"/openapi.json": for_programs, "/docs": for_people}
+    return answer
 
 
 def _script(request: web.BaseRequest, sdk: Sdk, cached: str) -> web.Response:

@@ -1,7 +1,8 @@
 """The calls by which events come: each is read, handed to the pure parts, and answered once its events are stored."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -9,7 +10,6 @@ from aiohttp import web
 
 from services.tracker import body, segment
 from services.tracker.answers import (
-    ANSWERS,
     EVENTS_ACCEPTED,
     EVENTS_REJECTED,
     GIF,
@@ -24,8 +24,9 @@ from services.tracker.answers import (
     encode,
     error_answer,
     refuse,
+    rejected,
 )
-from services.tracker.events import EventIn, Origin, Taken, read_body, read_query, take, write_key
+from services.tracker.events import EventIn, Origin, Read, Taken, read_body, read_query, take
 from services.tracker.flaws import Flaw
 from services.tracker.guard import Guard
 from services.tracker.keys import NOBODY, Access, Key, key_in_authorization
@@ -67,7 +68,7 @@ class Edge:
         """``GET /track``: one event in the query. The answer is an image whatever happens."""
         try:
             told = _key(request)
-            key = self._key(request, told) if told or self._pixel_key_required else NOBODY
+            key = self._admit(request, told) if told or self._pixel_key_required else NOBODY
             _, headers = await self._store_all(request, "pixel", key, [read_query(request.query.items())])
         except REFUSED as error:
             answer = refuse("pixel", error)
@@ -78,31 +79,22 @@ class Edge:
     async def events(self, request: web.BaseRequest) -> web.Response:
         """``POST /v1/events``: one event or an array of them."""
         try:
-            told = _key(request)
-            key = self._key(request, told) if told else None
-            items = read_body(await body.read(request, self._body_timeout_s))
-            taken, headers = await self._store_all(request, "api", key or self._key(request, write_key(items)), items)
+            taken, headers = await self._post(request, "api", read_body)
         except REFUSED as error:
             answer = refuse("events", error)
-            return error_answer(
-                answer.status, str(error), answer.headers, error.rejected if isinstance(error, NoneValid) else []
-            )
+            return error_answer(answer.status, str(error), answer.headers, rejected(error))
         REQUESTS["events", "accepted"].inc()
         accepted = Accepted(len(taken.events), taken.rejected)
         return web.Response(body=encode(accepted), status=202, headers={**headers, **JSON})
 
     async def call(self, request: web.BaseRequest) -> web.Response:
         """``POST /v1/track``, ``/v1/batch`` and the others of Segment's tracking API."""
+        read = partial(segment.read_calls, segment.PATHS[request.path])
         try:
-            told = _key(request)
-            key = self._key(request, told) if told else None
-            data = await body.read(request, self._body_timeout_s, any_type=True)
-            calls = segment.read_calls(segment.PATHS[request.path], data)
-            key = key or self._key(request, calls.write_key)
-            taken, headers = await self._store_all(request, "segment", key, calls.items)
+            taken, headers = await self._post(request, "segment", read, any_type=True)
         except REFUSED as error:
             answer = refuse("segment", error)
-            refused = CallsRefused(answer.outcome, str(error), error.rejected if isinstance(error, NoneValid) else [])
+            refused = CallsRefused(answer.outcome, str(error), rejected(error))
             return web.Response(body=encode(refused), status=answer.status, headers={**answer.headers, **JSON})
         REQUESTS["segment", "accepted"].inc()
         accepted = CallsAccepted(len(taken.events), taken.rejected)
@@ -113,17 +105,27 @@ class Edge:
         that this server is where it sends to, and that there is nothing else to load."""
         key = request.path.removeprefix(SETTINGS[0]).removesuffix(SETTINGS[1])
         try:
-            self._key(request, key)
+            self._admit(request, key)
         except REFUSED as error:
-            answer = ANSWERS[type(error)]
+            answer = refuse("settings", error)
             return error_answer(answer.status, str(error), answer.headers)
+        REQUESTS["settings", "accepted"].inc()
         protocol, _, host = (self._public_url or f"{request.scheme}://{request.host}").partition("://")
         here = {"apiKey": key, "apiHost": f"{host}/v1", "protocol": protocol}
         told = {"integrations": {"Segment.io": here}, "plan": {}, "metrics": {"sampleRate": 0}, "remotePlugins": []}
         return web.Response(body=encode(told), headers={**JSON, "Cache-Control": "no-store"})
 
-    def _key(self, request: web.BaseRequest, told: str | None) -> Key:
+    def _admit(self, request: web.BaseRequest, told: str | None) -> Key:
         return self._guard.admit(told, request.headers.get("Origin"), self._clock.now())
+
+    async def _post(
+        self, request: web.BaseRequest, source: str, read: Callable[[bytes], Read], *, any_type: bool = False
+    ) -> tuple[Taken, Mapping[str, str]]:
+        """``read`` makes events of the body. A key that stands beside it is looked at before the body is."""
+        told = _key(request)
+        key = self._admit(request, told) if told else None
+        found = read(await body.read(request, self._body_timeout_s, any_type=any_type))
+        return await self._store_all(request, source, key or self._admit(request, found.write_key), found.items)
 
     async def _store_all(
         self, request: web.BaseRequest, source: str, key: Key, items: Sequence[EventIn | Flaw]

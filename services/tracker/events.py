@@ -8,7 +8,7 @@ An event with seven properties takes 6 us from bytes to ``Event``, of which deco
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 from crawleruseragents import is_crawler
@@ -40,6 +40,7 @@ T = TypeVar("T")
 Entropy = Callable[[int], bytes]
 """So many random bytes."""
 Gate = Callable[[Event, str | None], bool]
+"""Answers whether an event, which may have a user token, is to be believed. Raises ``Flaw`` if it is not to be taken."""
 
 
 def _told(description: str, **bounds: Any) -> msgspec.Meta:
@@ -88,6 +89,23 @@ class Rejected(Struct, frozen=True):
     error: str
 
 
+class Keyed(Protocol):
+    @property
+    def write_key(self) -> str | None: ...
+
+
+class Read(NamedTuple):
+    """The events of a body, each readable or not. ``parts``: what of the body may name a key, in the order in which it counts."""
+
+    items: list[EventIn | Flaw]
+    parts: Sequence[Keyed | Flaw]
+
+    @property
+    def write_key(self) -> str | None:
+        """The first key that stands in the body."""
+        return next((part.write_key for part in self.parts if not isinstance(part, Flaw) and part.write_key), None)
+
+
 class Taken(NamedTuple):
     """What became of the events of one request."""
 
@@ -119,14 +137,15 @@ _SOURCE = re.compile(r"[a-z0-9_-]{1,32}")
 _NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,15})?", re.ASCII)
 
 
-def read_body(body: bytes) -> list[EventIn | Flaw]:
+def read_body(body: bytes) -> Read:
     """The events of a JSON body, one object or an array, in order. Raises ``Malformed`` or ``TooMany``."""
     raws = _split(body)
     if not raws:
         raise Malformed("the body is an empty array: send at least one event")
     if len(raws) > MAX_EVENTS:
         raise TooMany(f"{len(raws)} events in one request, at most {MAX_EVENTS}")
-    return [decode_event(_decode_event, raw) for raw in raws]
+    items = [decode_event(_decode_event, raw) for raw in raws]
+    return Read(items, items)
 
 
 def _split(body: bytes) -> list[msgspec.Raw]:
@@ -195,10 +214,7 @@ def _number(text: str) -> str | int | float:
 def take(
     items: Sequence[EventIn | Flaw], origin: Origin, now: Instant, entropy: Entropy, gate: Gate | None = None
 ) -> Taken:
-    """Turn what was read into events, and into a rejection with its reason whatever cannot be one.
-
-    ``gate`` answers whether an event, which may have a user token, is to be believed, or raises ``Flaw``.
-    """
+    """Turn what was read into events, and into a rejection with its reason whatever cannot be one."""
     taken = Taken([], [])
     for index, item in enumerate(items):
         try:
@@ -303,8 +319,3 @@ def given_id(value: str, *, own: bool = False) -> str:
 def _new_id(now: Instant, entropy: Entropy) -> str:
     """As a version 7 UUID (RFC 9562): milliseconds, then 80 random bits, so that ids sort by time. 32 hex digits."""
     return f"{now // MILLISECOND:012x}{entropy(10).hex()}"
-
-
-def write_key(items: Iterable[EventIn | Flaw]) -> str | None:
-    """The first key that stands in the body."""
-    return next((item.write_key for item in items if isinstance(item, EventIn) and item.write_key), None)

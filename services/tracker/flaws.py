@@ -1,7 +1,7 @@
 """What is wrong with one event, said so that its sender can put it right."""
 
 
-class Flaw(Exception):
+class Flaw(ValueError):
     """The event is refused; ``reason`` names the place and what would be right. Printable ASCII, fit for a header."""
 
     def __init__(self, reason: str) -> None:

@@ -4,19 +4,18 @@ A public key can be read on every page: with it anybody may say what somebody di
 things, and nothing that needs to be believed (``PROTECTED_EVENTS``) unless the site vouches for it with a user token.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 from services.tracker import addresses
 from services.tracker.addresses import Network
+from services.tracker.events import Gate
 from services.tracker.flaws import Flaw, shown
 from services.tracker.keys import Access, Key, Keys, check_origin
 from services.tracker.limits import Limits
 from services.tracker.tokens import Tokens
 from shared.clock import Instant
 from shared.messages import Event
-
-Gate: TypeAlias = Callable[[Event, str | None], bool]
 
 
 class Budget(NamedTuple):
@@ -69,10 +68,10 @@ class Guard:
         left = self._limits.key.remaining(key.name, now)
         return {"RateLimit-Policy": self._policy, "RateLimit": f'"key";r={left}'}
 
-    def gate(self, key: Key, now: Instant) -> Gate:
-        """What each event must pass: answers whether it is to be believed, given a user token. Raises ``Flaw``."""
+    def gate(self, key: Key, now: Instant) -> Gate | None:
+        """What each event must pass, for ``take``; none with a secret key."""
         if key.access is Access.SECRET:
-            return lambda _, __: True
+            return None
         return lambda event, token: self._pass(key, event, token, now)
 
     def _pass(self, key: Key, event: Event, token: str | None, now: Instant) -> bool:

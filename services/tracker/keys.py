@@ -46,20 +46,27 @@ class Keys:
     """The keys of this site, known by their hashes only: what is in memory cannot be used, and how long a look takes
     tells nothing of a key."""
 
-    def __init__(self, public: Sequence[str], secret: Sequence[str]) -> None:
-        """``public``: each followed by the origins it is for, if it is not for all (``KEY@https://shop.example``).
-        ``secret``: each as it is or as ``sha256:`` and its hash. Raises ``ValueError``."""
+    def __init__(self, public: Sequence[str] = (), secret: Sequence[str] = ()) -> None:
+        """Raises ``ValueError``, as adding them does."""
         self._keys: dict[bytes, Key] = {}
-        for text in public:
+        self.add_public(public)
+        self.add_secret(secret)
+
+    def add_public(self, texts: Sequence[str]) -> None:
+        """Each followed by the origins it is for, if it is not for all: ``KEY@https://shop.example``."""
+        for text in texts:
             key, *origins = text.split("@")
             if wrong := [origin for origin in origins if not _ORIGIN.fullmatch(origin)]:
                 raise ValueError(f"{wrong[0]!r} is not an origin like https://shop.example")
             self._add(_digest(key), Access.PUBLIC, frozenset(origins))
-        for text in secret:
-            hashed = _HASHED.fullmatch(text)
-            if hashed is None and text.startswith("sha256:"):
-                raise ValueError("sha256: must be followed by 64 hexadecimal digits in lower case")
-            self._add(bytes.fromhex(hashed[1]) if hashed else _digest(text), Access.SECRET)
+
+    def add_secret(self, texts: Sequence[str]) -> None:
+        """Each as it is or as ``sha256:`` and its hash. None of them may be public."""
+        digests = [_secret_digest(text) for text in texts]
+        if both := sum(digest in self._keys for digest in digests):
+            raise ValueError(f"{both} of them stand in WRITE_KEYS as well, which are public")
+        for digest in digests:
+            self._add(digest, Access.SECRET)
 
     def _add(self, digest: bytes, access: Access, origins: frozenset[str] = frozenset()) -> None:
         self._keys[digest] = Key(digest.hex()[:8], access, origins)
@@ -77,6 +84,13 @@ class Keys:
 def _digest(key: str) -> bytes:
     """Keys are long and random: one round is enough."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
+
+
+def _secret_digest(text: str) -> bytes:
+    hashed = _HASHED.fullmatch(text)
+    if hashed is None and text.startswith("sha256:"):
+        raise ValueError("sha256: must be followed by 64 hexadecimal digits in lower case")
+    return bytes.fromhex(hashed[1]) if hashed else _digest(text)
 
 
 def check_origin(key: Key, origin: str | None) -> None:

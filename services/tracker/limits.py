@@ -4,6 +4,7 @@ The generic cell rate algorithm (ITU-T I.371, annex A), counted in events: each 
 interval, and may be ahead of the clock by as much as the burst takes.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -18,9 +19,6 @@ class Rate(NamedTuple):
 
     per_s: float
     burst: int
-
-    def __str__(self) -> str:
-        return f"{self.per_s:g}:{self.burst}"
 
 
 class TooFast(Exception):
@@ -77,8 +75,7 @@ class Meter:
         """How many more would be taken at once."""
         if not self._interval:
             return 0
-        ahead = max(0.0, self._arrivals.get(name, 0.0) - now)
-        return int((self._tolerance - ahead) / self._interval)
+        return int((self._tolerance - (self._after(name, 0, now) - now)) / self._interval)
 
     def _after(self, name: str, count: int, now: Instant) -> float:
         """More than a burst can never be there at once; a request that large pays for a burst."""
@@ -103,11 +100,7 @@ class Limits(NamedTuple):
         wanted: list[tuple[Meter, str, int]] = [(self.key, key, count)]
         if address is not None:
             wanted.append((self.address, address, count))
-            if self.person.rate.per_s:
-                each: dict[str, int] = {}
-                for person in people:
-                    each[person] = each.get(person, 0) + 1
-                wanted += [(self.person, person, times) for person, times in each.items()]
+            wanted += [(self.person, person, times) for person, times in Counter(people).items()]
         for meter, name, times in wanted:
             meter.check(name, times, now)
         for meter, name, times in wanted:

@@ -3,16 +3,10 @@
 import structlog
 
 from services.tracker import sdk
-from services.tracker.addresses import networks
 from services.tracker.edge import Edge
-from services.tracker.events import event_name
-from services.tracker.guard import Budget, Guard
 from services.tracker.http import build_handler, listen
-from services.tracker.keys import Keys
-from services.tracker.limits import limits, parse_rate
 from services.tracker.publisher import Publisher
 from services.tracker.settings import Settings
-from services.tracker.tokens import Tokens, parse_secrets
 from shared.runtime import Runtime
 from shared.runtime import main as runtime_main
 
@@ -26,7 +20,7 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
     runtime.on_stop("drain publisher", publisher.drain)
     edge = Edge(
         publisher,
-        _guard(settings),
+        settings.guard(),
         runtime.clock,
         pixel_key_required=settings.pixel_key_required,
         body_timeout_s=settings.body_timeout_s,
@@ -41,21 +35,6 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
     )
     runtime.on_stop("close http", server.cleanup)
     log.info("tracker_listening", host=settings.http_host, port=port)
-
-
-def _guard(settings: Settings) -> Guard:
-    return Guard(
-        Keys(settings.write_keys, settings.secret_keys),
-        limits(
-            parse_rate(settings.rate_per_key),
-            parse_rate(settings.rate_per_address),
-            parse_rate(settings.rate_per_person),
-        ),
-        Tokens(parse_secrets(settings.user_token_secrets)),
-        protected=[event_name(name) for name in settings.protected_events],
-        budget=Budget(settings.max_event_names, settings.max_property_names),
-        proxies=networks(settings.trusted_proxies),
-    )
 
 
 def main() -> None:

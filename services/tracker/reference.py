@@ -86,7 +86,7 @@ def _type(schema: Schema) -> str:
         name = escape(reference.rpartition("/")[2])
         return f"<a href=#{name}>{name}</a>"
     for key, between in (("anyOf", " or "), ("allOf", " and ")):
-        if key in schema and "$ref" not in schema:
+        if key in schema:
             named = [each for each in schema[key] if each.get("type") != "null" and "required" not in each]
             return between.join(dict.fromkeys(map(_type, named))) + _bounds(schema)
     if schema.get("type") == "array":
@@ -95,12 +95,10 @@ def _type(schema: Schema) -> str:
 
 
 def _bounds(schema: Schema) -> str:
-    least, most = (
-        (schema.get(f"min{what}") for what in ("Length", "Items")),
-        schema.get("maxLength", schema.get("maxItems")),
-    )
-    low = next((each for each in least if each is not None), None)
-    return f", {low or 0} to {most}" if most is not None else ""
+    for least, most in (("minLength", "maxLength"), ("minItems", "maxItems")):
+        if most in schema:
+            return f", {schema.get(least, 0)} to {schema[most]}"
+    return ""
 
 
 def _words(text: str) -> str:

@@ -5,7 +5,8 @@ https://segment.com/docs/connections/spec/ say what a call is; what follows here
 """
 
 import re
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -14,22 +15,22 @@ from services.tracker.events import (
     MAX_EVENTS,
     EventIn,
     Malformed,
+    Read,
     TooMany,
     decode_body,
     decode_event,
 )
 from services.tracker.flaws import Flaw, shown
 
+NAMES = {"identify": "identify", "alias": "alias", "group": "group", "page": "page_viewed", "screen": "screen_viewed"}
+"""What the calls that are not ``track`` are called here."""
+KINDS = ("track", *NAMES, "batch")
 PATHS = {
-    **{f"/v1/{kind}": kind for kind in ("track", "identify", "page", "screen", "alias", "group", "batch")},
-    # what the browser library calls them
-    **{f"/v1/{kind[0]}": kind for kind in ("track", "identify", "page", "screen", "alias", "group", "batch")},
+    **{f"/v1/{kind}": kind for kind in KINDS},
+    **{f"/v1/{kind[0]}": kind for kind in KINDS},  # what the browser library calls them
     "/v1/import": "batch",
 }
 """The calls by path."""
-
-NAMES = {"identify": "identify", "alias": "alias", "group": "group", "page": "page_viewed", "screen": "screen_viewed"}
-"""What the calls that are not ``track`` are called here."""
 TRAITS = {"firstName": "first_name", "lastName": "last_name", "createdAt": "created_at"}
 """Segment's reserved traits whose names differ from those that templates know. They are kept beside the originals."""
 PROPERTIES = {"sku": "product_id", "revenue": "total"}
@@ -73,35 +74,30 @@ class BatchIn(Struct, frozen=True, rename="camel"):
     write_key: str | None = None
 
 
-class Calls(NamedTuple):
-    items: list[EventIn | Flaw]
-    write_key: str | None
-
-
 _decode_call = msgspec.json.Decoder(CallIn).decode
 _decode_batch = msgspec.json.Decoder(BatchIn).decode
 _decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
 
 
-def read_calls(kind: str, body: bytes) -> Calls:
+def read_calls(kind: str, body: bytes) -> Read:
     """What the body of a call of this ``kind`` (a value of ``PATHS``) says. Raises ``Malformed`` or ``TooMany``."""
     if kind != "batch":
         call = decode_event(_decode_call, decode_body(_decode_raw, body))
-        if isinstance(call, Flaw):
-            return Calls([call], None)
-        return Calls([_event(call, kind, None)], call.write_key)
+        return Read([_event(call, kind, None)], [call])
     batch = decode_body(_decode_batch, body)
     if not batch.batch:
         raise Malformed("batch is an empty array: send at least one call")
     if len(batch.batch) > MAX_EVENTS:
         raise TooMany(f"{len(batch.batch)} calls in one batch, at most {MAX_EVENTS}")
     calls = [decode_event(_decode_call, raw) for raw in batch.batch]
-    keys = (call.write_key for call in calls if isinstance(call, CallIn) and call.write_key)
-    items = [call if isinstance(call, Flaw) else _event(call, call.type or "", batch) for call in calls]
-    return Calls(items, batch.write_key or next(keys, None))
+    return Read([_event(call, None, batch) for call in calls], [batch, *calls])
 
 
-def _event(call: CallIn, kind: str, batch: BatchIn | None) -> EventIn | Flaw:
+def _event(call: CallIn | Flaw, kind: str | None, batch: BatchIn | None) -> EventIn | Flaw:
+    """``kind`` none: as the call itself says."""
+    if isinstance(call, Flaw):
+        return call
+    kind = kind or call.type or ""
     try:
         return EventIn(
             event=_name(call, kind),
@@ -131,7 +127,9 @@ def _id(field: str, value: Id) -> str | None:
     """An empty text is none: the libraries' users send it for somebody who is not signed in."""
     if isinstance(value, float) and not value.is_integer():
         raise Flaw(f"{field}: {shown(value)} is neither a text nor a whole number")
-    return None if value is None or value == "" else value if isinstance(value, str) else str(int(value))
+    if value is None or value == "":
+        return None
+    return value if isinstance(value, str) else str(int(value))
 
 
 def _time(value: Time) -> Time:
@@ -148,25 +146,22 @@ def _properties(call: CallIn, kind: str) -> dict[str, Any]:
         return {"previous_id": _id("previousId", call.previous_id)}
     if kind == "group":
         return {**(call.traits or {}), "group_id": _id("groupId", call.group_id)}
-    properties = dict(call.properties or {})
+    properties = call.properties or {}
     if kind == "track":
-        for theirs, ours in PROPERTIES.items():
-            if theirs in properties:
-                properties.setdefault(ours, properties[theirs])
-    else:
-        properties |= {key: value for key, value in (("name", call.name), ("category", call.category)) if value}
-    return properties
+        return _filled(properties, PROPERTIES)
+    return properties | {key: value for key, value in (("name", call.name), ("category", call.category)) if value}
 
 
 def _profile(call: CallIn) -> dict[str, Any]:
     """``timezone`` and ``locale`` stand in the context of browsers and phones; mails need them."""
     context = call.context or {}
     known = {key: context[key] for key in ("timezone", "locale") if isinstance(context.get(key), str)}
-    traits = {**known, **(call.traits or {})}
-    for theirs, ours in TRAITS.items():
-        if theirs in traits:
-            traits.setdefault(ours, traits[theirs])
-    return traits
+    return _filled(known | (call.traits or {}), TRAITS)
+
+
+def _filled(values: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """With what is missing under our name and there under theirs."""
+    return {ours: values[theirs] for theirs, ours in names.items() if theirs in values} | values
 
 
 def _context(call: CallIn, batch: BatchIn | None) -> dict[str, Any]:

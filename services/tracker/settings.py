@@ -1,15 +1,14 @@
 """What the tracker reads from the environment."""
 
 import re
-from collections.abc import Callable
 
 from services.tracker.addresses import networks
 from services.tracker.events import event_name
-from services.tracker.flaws import Flaw
+from services.tracker.guard import Budget, Guard
 from services.tracker.keys import Keys
-from services.tracker.limits import parse_rate
-from services.tracker.tokens import parse_secrets
-from shared.settings import Common
+from services.tracker.limits import limits, parse_rate
+from services.tracker.tokens import Tokens, parse_secrets
+from shared.settings import Common, check
 
 LARGEST_REQUEST_MIB = 4
 """More than a body of 1 MiB can become: a number of two characters takes nine bytes on the bus."""
@@ -52,21 +51,9 @@ class Settings(Common, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         Common.__post_init__(self)
-        for name, read in (
-            ("write_keys", lambda: Keys(self.write_keys, ())),
-            ("secret_keys", lambda: Keys((), self.secret_keys)),
-            ("user_token_secrets", lambda: parse_secrets(self.user_token_secrets)),
-            ("protected_events", lambda: [event_name(each) for each in self.protected_events]),
-            ("rate_per_key", lambda: parse_rate(self.rate_per_key)),
-            ("rate_per_address", lambda: parse_rate(self.rate_per_address)),
-            ("rate_per_person", lambda: parse_rate(self.rate_per_person)),
-            ("trusted_proxies", lambda: networks(self.trusted_proxies)),
-        ):
-            _check(name.upper(), read)
+        self.guard()
         if min(self.max_event_names, self.max_property_names) < 1:
             raise ValueError("MAX_EVENT_NAMES and MAX_PROPERTY_NAMES must be at least 1")
-        if both := set(self.write_keys) & set(self.secret_keys):
-            raise ValueError(f"SECRET_KEYS: {len(both)} of them stand in WRITE_KEYS as well, which are public")
         if self.public_url and not _URL.fullmatch(self.public_url):
             raise ValueError("PUBLIC_URL must be like https://events.shop.example, with no path behind it")
         if not 0 <= self.http_port <= 65535:
@@ -76,9 +63,21 @@ class Settings(Common, frozen=True, kw_only=True):
         if min(self.body_timeout_s, self.publish_timeout_s) <= 0:
             raise ValueError("BODY_TIMEOUT_S and PUBLISH_TIMEOUT_S must be greater than 0")
 
-
-def _check(name: str, read: Callable[[], object]) -> None:
-    try:
-        read()
-    except (ValueError, Flaw) as error:
-        raise ValueError(f"{name}: {error}") from None
+    def guard(self) -> Guard:
+        """Who may send what. Raises ``ValueError``."""
+        keys = Keys()
+        check("WRITE_KEYS", lambda: keys.add_public(self.write_keys))
+        check("SECRET_KEYS", lambda: keys.add_secret(self.secret_keys))
+        rates = limits(
+            check("RATE_PER_KEY", lambda: parse_rate(self.rate_per_key)),
+            check("RATE_PER_ADDRESS", lambda: parse_rate(self.rate_per_address)),
+            check("RATE_PER_PERSON", lambda: parse_rate(self.rate_per_person)),
+        )
+        return Guard(
+            keys,
+            rates,
+            Tokens(check("USER_TOKEN_SECRETS", lambda: parse_secrets(self.user_token_secrets))),
+            protected=check("PROTECTED_EVENTS", lambda: [event_name(name) for name in self.protected_events]),
+            budget=Budget(self.max_event_names, self.max_property_names),
+            proxies=check("TRUSTED_PROXIES", lambda: networks(self.trusted_proxies)),
+        )

@@ -61,17 +61,17 @@ async def _path(root: Path, options: argparse.Namespace, console: Console) -> di
     console.print("the whole path …")
     async with WholePath(root) as path:
         await path.run(500, 3)  # a first run warms caches and connections
-        held = list(options.rates[:1])
+        held = []
         for rate in options.rates:
             probe = await path.run(rate, PROBE_S)
             console.print(f"  {rate} events/s for {PROBE_S:g} s: {_verdict(probe)}")
             if not probe.held:
                 break
             held.append(rate)
-        while True:
-            sustained = await path.run(held.pop(), options.seconds)
-            console.print(f"  {sustained.rate} events/s for {options.seconds:g} s: {_verdict(sustained)}")
-            if sustained.held or not held:
+        for rate in reversed(held or options.rates[:1]):
+            sustained = await path.run(rate, options.seconds)
+            console.print(f"  {rate} events/s for {options.seconds:g} s: {_verdict(sustained)}")
+            if sustained.held:
                 break
         mails = await path.mail_latencies_ms()
     return {

@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from services.local.postgres import free_port
 from services.local.process import spawn
 from tests.support import node
+from tests.support.people import committed
 from tests.support.stack import ROOT, Stack, until
 from tests.support.tracker import WRITE, Tracker
 
@@ -26,7 +26,7 @@ EVENTS = int(os.environ.get("CLIENT_EVENTS", "2000"))
     ],
 )
 async def test_every_event_arrives_once_although_the_servers_are_restarted(
-    stack: Stack, runtime: str, library: str
+    stack: Stack, tracker: Tracker, runtime: str, library: str
 ) -> None:
     command = (
         [node.installed(), "tests/clients/send.js"]
@@ -35,8 +35,6 @@ async def test_every_event_arrives_once_although_the_servers_are_restarted(
     )
     await stack.start("rule_evaluator")
     await stack.start("state")
-    tracker = Tracker(stack, free_port())
-    await tracker.start()
     go = stack.folder / "go"
     client = spawn(
         library,
@@ -47,28 +45,16 @@ async def test_every_event_arrives_once_although_the_servers_are_restarted(
     )
 
     async def some() -> bool:
-        return await count(stack) > 0
+        return bool(await stack.fetch("SELECT 1 FROM state.events LIMIT 1"))
 
     await until(some, within_s=30)
     await stack.nats.kill()
     go.touch()
     await stack.nats.restart()
-    assert tracker.service
-    assert await tracker.service.stop() == 0
-    await tracker.start()
+    await tracker.restart()
     assert await client.wait() == 0, client.tail()
 
-    async def all_of_them() -> bool:
-        return await count(stack) >= EVENTS
-
-    await until(all_of_them, within_s=60, what=f"{EVENTS} events of {library}")
+    await committed(stack, EVENTS, within_s=60)
     rows = await stack.fetch("SELECT (properties->>'number')::int AS number, source FROM state.events")
     assert sorted(row["number"] for row in rows) == list(range(EVENTS))
     assert {row["source"] for row in rows} == {"server"}
-    await tracker.http.close()
-
-
-async def count(stack: Stack) -> int:
-    (row,) = await stack.fetch("SELECT count(*) AS count FROM state.events")
-    found: int = row["count"]
-    return found

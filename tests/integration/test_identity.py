@@ -188,6 +188,23 @@ async def test_who_leaves_is_told_in_a_turn_of_its_own(stack: Stack) -> None:
     await partition.close()
 
 
+async def test_a_turn_takes_no_more_once_it_is_large(stack: Stack) -> None:
+    bus = await stack.bus("state")
+    subject = subjects.actor_subject(partition_of("v", PARTITIONS))
+    messages = [event("page_viewed", "v", text="x" * (intake.BATCH_BYTES * 2 // 3)) for _ in range(3)]
+    assert await bus.publish_many([Outgoing(subject, encode(each), each.id) for each in messages]) == [None] * 3
+    partition = Partition(bus, Claim(partition_of("v", PARTITIONS), 1, 0, None), lambda: None)
+    await partition.open()
+
+    async def arrived() -> bool:
+        return len(partition.reader) == 3
+
+    await until(arrived)
+    turns = [await intake.take([partition], 100, Lapse()) for _ in range(2)]
+    assert [len(turn.messages) for turn in turns] == [2, 1]
+    await partition.close()
+
+
 async def test_an_outcome_of_the_visitors_trigger_counts_for_the_user(stack: Stack, state: Service) -> None:
     visitor, user = apart()
     await stack.publish(*(event("product_viewed", visitor) for _ in range(3)))

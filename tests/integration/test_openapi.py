@@ -4,13 +4,11 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from services.local.postgres import free_port
-from tests.support.stack import ROOT, Stack
+from tests.support.stack import ROOT
 from tests.support.tracker import WRITE, Tracker
 
 pytestmark = pytest.mark.unwatched
@@ -19,11 +17,9 @@ EXAMPLES = int(os.environ.get("OPENAPI_EXAMPLES", "10"))
 
 
 @pytest.fixture
-async def tracker(stack: Stack) -> AsyncIterator[Tracker]:
-    tracker = Tracker(stack, free_port())
-    await tracker.start(LOG_LEVEL="error")
-    yield tracker
-    await tracker.http.close()
+async def tracker(idle_tracker: Tracker) -> Tracker:
+    await idle_tracker.start(LOG_LEVEL="error")
+    return idle_tracker
 
 
 async def test_every_call_does_what_its_description_says(tracker: Tracker, tmp_path: Path) -> None:

@@ -2,21 +2,16 @@
 
 import base64
 import hashlib
-from collections.abc import AsyncIterator
 
 import pytest
 
-from services.local.postgres import free_port
-from tests.support.stack import Stack
 from tests.support.tracker import SECRET, WRITE, Tracker
 
 
 @pytest.fixture
-async def tracker(stack: Stack) -> AsyncIterator[Tracker]:
-    tracker = Tracker(stack, free_port())
-    await tracker.start(PUBLIC_URL="https://events.shop.example")
-    yield tracker
-    await tracker.http.close()
+async def tracker(idle_tracker: Tracker) -> Tracker:
+    await idle_tracker.start(PUBLIC_URL="https://events.shop.example")
+    return idle_tracker
 
 
 async def test_under_its_one_name_it_is_fresh_within_minutes(tracker: Tracker) -> None:

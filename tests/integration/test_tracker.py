@@ -15,26 +15,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from services.local.postgres import free_port
 from shared import subjects
 from shared.clock import MINUTE, SECOND, SystemClock
 from shared.partition import partition_of
 from tests.support.stack import PARTITIONS, ROOT, Stack, until
 from tests.support.tracker import SECRET, WRITE, Tracker
-
-
-@pytest.fixture
-async def idle(stack: Stack) -> AsyncIterator[Tracker]:
-    """Not started yet."""
-    tracker = Tracker(stack, free_port())
-    yield tracker
-    await tracker.http.close()
-
-
-@pytest.fixture
-async def tracker(idle: Tracker) -> Tracker:
-    await idle.start()
-    return idle
 
 
 def added(person: str = "u1", **fields: Any) -> dict[str, Any]:
@@ -84,11 +69,11 @@ async def test_a_bad_pixel_is_the_picture_with_the_reason_in_a_header(tracker: T
     assert await tracker.stored() == []
 
 
-async def test_a_pixel_needs_a_key_where_that_is_asked_for(idle: Tracker) -> None:
-    await idle.start(PIXEL_KEY_REQUIRED="true")
-    assert (await idle.pixel("user_id=u&event=x"))[0] == 401
-    assert (await idle.pixel(f"user_id=u&event=x&key={WRITE}"))[0] == 200
-    assert len(await idle.stored()) == 1
+async def test_a_pixel_needs_a_key_where_that_is_asked_for(idle_tracker: Tracker) -> None:
+    await idle_tracker.start(PIXEL_KEY_REQUIRED="true")
+    assert (await idle_tracker.pixel("user_id=u&event=x"))[0] == 401
+    assert (await idle_tracker.pixel(f"user_id=u&event=x&key={WRITE}"))[0] == 200
+    assert len(await idle_tracker.stored()) == 1
 
 
 # --- Posting ----------------------------------------------------------------------------------------------------------
@@ -283,13 +268,13 @@ async def exchange(tracker: Tracker, sent: bytes, *, close: bool = False) -> byt
 HEAD = b"POST /v1/events HTTP/1.1\r\nHost: x\r\nX-Write-Key: wk_public\r\nContent-Type: application/json\r\n"
 
 
-async def test_a_body_that_does_not_come_is_408_and_one_that_breaks_off_disturbs_nobody(idle: Tracker) -> None:
-    service = await idle.start(BODY_TIMEOUT_S="0.3")
-    waiting = asyncio.create_task(exchange(idle, HEAD + b"Content-Length: 100\r\n\r\n{"))
-    await exchange(idle, HEAD + b"Content-Length: 100\r\n\r\n{", close=True)
-    garbled = await exchange(idle, HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n")
+async def test_a_body_that_does_not_come_is_408_and_one_that_breaks_off_disturbs_nobody(idle_tracker: Tracker) -> None:
+    service = await idle_tracker.start(BODY_TIMEOUT_S="0.3")
+    waiting = asyncio.create_task(exchange(idle_tracker, HEAD + b"Content-Length: 100\r\n\r\n{"))
+    await exchange(idle_tracker, HEAD + b"Content-Length: 100\r\n\r\n{", close=True)
+    garbled = await exchange(idle_tracker, HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n")
     assert b" 400 " in garbled.partition(b"\r\n")[0]
-    assert (await idle.post(added()))[0] == 202
+    assert (await idle_tracker.post(added()))[0] == 202
     assert b" 408 " in (await waiting).partition(b"\r\n")[0]
     assert "Traceback" not in service.process.tail(1000)
 
@@ -308,42 +293,46 @@ async def test_what_is_not_http_is_400_and_not_quoted_in_the_log(tracker: Tracke
 # --- Faults -----------------------------------------------------------------------------------------------------------
 
 
-async def test_without_nats_the_answer_is_503_in_time_and_it_recovers_with_nothing_stuck(idle: Tracker) -> None:
-    service = await idle.start(PUBLISH_TIMEOUT_S="1")
-    assert (await idle.post(added("before")))[0] == 202
-    await idle.stack.nats.kill()
+async def test_without_nats_the_answer_is_503_in_time_and_it_recovers_with_nothing_stuck(idle_tracker: Tracker) -> None:
+    service = await idle_tracker.start(PUBLISH_TIMEOUT_S="1")
+    assert (await idle_tracker.post(added("before")))[0] == 202
+    await idle_tracker.stack.nats.kill()
 
     async with asyncio.timeout(5):
-        answers = await asyncio.gather(*(idle.post(added(f"during-{number}", event_id="e")) for number in range(50)))
+        answers = await asyncio.gather(
+            *(idle_tracker.post(added(f"during-{number}", event_id="e")) for number in range(50))
+        )
     assert {status for status, _, _ in answers} == {503}
     assert {headers["Retry-After"] for _, _, headers in answers} == {"2"}
-    status, headers = await idle.pixel("user_id=u&event=x")
+    status, headers = await idle_tracker.pixel("user_id=u&event=x")
     assert (status, headers["Retry-After"]) == (503, "2")
     assert await asyncio.to_thread(service.get, "/readyz") == (503, '{"status": "not ready", "missing": ["nats"]}')
     assert (await asyncio.to_thread(service.get, "/healthz"))[0] == 200
 
-    await idle.stack.nats.restart()
+    await idle_tracker.stack.nats.restart()
 
     async def accepted() -> bool:
-        return (await idle.post(added("after", event_id="e")))[0] == 202
+        return (await idle_tracker.post(added("after", event_id="e")))[0] == 202
 
     await until(accepted, within_s=5)
-    retried = await asyncio.gather(*(idle.post(added(f"during-{number}", event_id="e")) for number in range(50)))
+    retried = await asyncio.gather(
+        *(idle_tracker.post(added(f"during-{number}", event_id="e")) for number in range(50))
+    )
     assert {status for status, _, _ in retried} == {202}
-    people = [event.person for event in await idle.stored()]
+    people = [event.person for event in await idle_tracker.stored()]
     assert sorted(people) == sorted(["before", "after", *(f"during-{number}" for number in range(50))])
 
 
-async def test_a_full_stream_is_503_and_never_a_false_202(idle: Tracker) -> None:
-    service = await idle.start(PUBLISH_TIMEOUT_S="0.3")
-    bus = await idle.stack.bus("setup")
+async def test_a_full_stream_is_503_and_never_a_false_202(idle_tracker: Tracker) -> None:
+    service = await idle_tracker.start(PUBLISH_TIMEOUT_S="0.3")
+    bus = await idle_tracker.stack.bus("setup")
     js = bus.nc.jetstream()
     config = (await js.stream_info(subjects.EVENTS)).config
     config.max_bytes = 5000
     await js.update_stream(config)
     accepted = []
     for number in range(20):
-        status, body, _ = await idle.post(added(f"u{number}", properties={"x": "y" * 500}))
+        status, body, _ = await idle_tracker.post(added(f"u{number}", properties={"x": "y" * 500}))
         if status == 202:
             accepted.append(f"u{number}")
         else:
@@ -351,24 +340,24 @@ async def test_a_full_stream_is_503_and_never_a_false_202(idle: Tracker) -> None
             break
     else:
         pytest.fail("the stream never became full")
-    assert [event.person for event in await idle.stored()] == accepted
+    assert [event.person for event in await idle_tracker.stored()] == accepted
     assert service.logged("events_not_stored")
     assert service.metric('beckon_tracker_requests_total{call="events",outcome="unavailable"}') == 1
 
 
-async def test_nats_may_come_later_than_the_tracker(idle: Tracker) -> None:
-    await idle.stack.nats.kill()
-    settings = {"WRITE_KEYS": WRITE, "HTTP_PORT": str(idle.port)}
-    service = await idle.stack.start("tracker", wait=False, **settings)
+async def test_nats_may_come_later_than_the_tracker(idle_tracker: Tracker) -> None:
+    await idle_tracker.stack.nats.kill()
+    settings = {"WRITE_KEYS": WRITE, "HTTP_PORT": str(idle_tracker.port)}
+    service = await idle_tracker.stack.start("tracker", wait=False, **settings)
 
     async def waits() -> bool:
         return bool(service.logged("nats_error") or service.logged("nats_unreachable"))
 
     await until(waits)
     assert not await asyncio.to_thread(service.ready)
-    await idle.stack.nats.restart()
+    await idle_tracker.stack.nats.restart()
     await until(lambda: asyncio.to_thread(service.ready))
-    assert (await idle.post(added()))[0] == 202
+    assert (await idle_tracker.post(added()))[0] == 202
 
 
 @pytest.mark.parametrize(
@@ -428,9 +417,9 @@ async def test_no_accepted_event_is_lost_when_it_ends_under_load(tracker: Tracke
     assert accepted - stored == set()
 
 
-async def test_a_request_under_way_at_sigterm_is_answered(idle: Tracker) -> None:
+async def test_a_request_under_way_at_sigterm_is_answered(idle_tracker: Tracker) -> None:
     """NATS is paused, so the request is surely waiting for its acknowledgement when the signal comes."""
-    tracker, service = idle, await idle.start(PUBLISH_TIMEOUT_S="10")
+    tracker, service = idle_tracker, await idle_tracker.start(PUBLISH_TIMEOUT_S="10")
     tracker.stack.nats.process.send(signal.SIGSTOP)
     try:
         waiting = asyncio.create_task(tracker.post(added("u1")))

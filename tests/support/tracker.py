@@ -28,6 +28,11 @@ class Tracker:
         self.service = await self.stack.start("tracker", **settings)
         return self.service
 
+    async def restart(self) -> None:
+        assert self.service
+        assert await self.service.stop() == 0
+        await self.start()
+
     async def post(self, body: Any, *, key: str | None = WRITE, **headers: str) -> tuple[int, Any, Any]:
         """Status, decoded body, headers."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()

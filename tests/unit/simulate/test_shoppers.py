@@ -121,7 +121,7 @@ def test_nobody_sends_nothing() -> None:
 
 def test_the_tracker_takes_every_event_as_it_is(month: list[Played]) -> None:
     for played in month:
-        items = read_body(json.dumps(played.event).encode())
+        items = read_body(json.dumps(played.event).encode()).items
         events, rejected = take(items, Origin("api", trusted=False), played.at, bytes)
         assert rejected == []
         assert [(event.id, event.name, event.timestamp) for event in events] == [

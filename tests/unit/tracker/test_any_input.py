@@ -48,7 +48,7 @@ def assert_harmless(reason: str) -> None:
 
 def post(body: bytes) -> None:
     try:
-        items = read_body(body)
+        items = read_body(body).items
     except (Malformed, TooMany) as error:
         assert_harmless(str(error))
     else:

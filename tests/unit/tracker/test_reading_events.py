@@ -15,7 +15,6 @@ from services.tracker.events import (
     read_body,
     read_query,
     take,
-    write_key,
 )
 from services.tracker.flaws import Flaw
 from shared.clock import DAY, MINUTE, SECOND, rfc3339
@@ -34,7 +33,7 @@ def body(**fields: Any) -> bytes:
 
 
 def taken(raw: bytes, origin: Origin = API) -> Taken:
-    return take(read_body(raw), origin, NOW, zeros)
+    return take(read_body(raw).items, origin, NOW, zeros)
 
 
 def event(raw: bytes, origin: Origin = API) -> Event:
@@ -93,8 +92,8 @@ def test_the_person_is_the_user_else_the_anonymous_visitor() -> None:
 
 
 def test_an_id_is_made_where_none_is_sent_and_sorts_by_time() -> None:
-    first, *_ = take(read_body(body()), API, NOW, zeros).events
-    later, *_ = take(read_body(body()), API, NOW + 1000, zeros).events
+    first, *_ = take(read_body(body()).items, API, NOW, zeros).events
+    later, *_ = take(read_body(body()).items, API, NOW + 1000, zeros).events
     assert len(first.id) == 32
     assert first.id < later.id
 
@@ -226,7 +225,8 @@ def test_the_bad_events_of_an_array_are_rejected_by_index_and_the_others_taken()
     assert [(event.person, event.name) for event in events] == [("u1", "one"), ("u4", "four"), ("ok \\ud83d 😀", "six")]
     assert [one.index for one in rejected] == [1, 2, 4]
     assert (
-        len({event.id for event in take(read_body(b"[%b,%b]" % (body(), body())), API, NOW, _counting()).events}) == 2
+        len({event.id for event in take(read_body(b"[%b,%b]" % (body(), body())).items, API, NOW, _counting()).events})
+        == 2
     )
 
 
@@ -265,9 +265,9 @@ def test_timestamps_are_bounded() -> None:
 
 
 def test_the_first_write_key_of_a_body_is_found() -> None:
-    assert write_key(read_body(body())) is None
-    assert write_key(read_body(body(writeKey="k"))) == "k"
-    assert write_key(read_body(b"[7, %b, %b]" % (body(), body(writeKey="k")))) == "k"
+    assert read_body(body()).write_key is None
+    assert read_body(body(writeKey="k")).write_key == "k"
+    assert read_body(b"[7, %b, %b]" % (body(), body(writeKey="k"))).write_key == "k"
 
 
 # --- The pixel --------------------------------------------------------------------------------------------------------
@@ -331,6 +331,6 @@ def test_a_pixels_properties_are_bounded_as_any() -> None:
 
 
 def test_reading_gives_flaws_as_data() -> None:
-    first, second = read_body(b'[{"event": 1}, {"event": "x"}]')
+    first, second = read_body(b'[{"event": 1}, {"event": "x"}]').items
     assert isinstance(first, Flaw)
     assert isinstance(second, EventIn)

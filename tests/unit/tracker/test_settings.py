@@ -1,5 +1,7 @@
 """A bad environment stops the tracker at its start with a line that names the variable."""
 
+import hashlib
+
 import pytest
 
 from services.tracker.settings import Settings
@@ -26,6 +28,14 @@ def test_the_least_that_is_needed() -> None:
         ({"SECRET_KEYS": "sk_1,wk_2"}, "SECRET_KEYS: 1 of them stand in WRITE_KEYS as well, which are public"),
         ({"PUBLISH_CAPACITY_MIB": "3"}, "PUBLISH_CAPACITY_MIB must be at least 4, for one large request"),
         ({"PUBLISH_TIMEOUT_S": "0"}, "BODY_TIMEOUT_S and PUBLISH_TIMEOUT_S must be greater than 0"),
+        (
+            {"WRITE_KEYS": "wk_2@https://shop.example", "SECRET_KEYS": "sk_1,wk_2"},
+            "SECRET_KEYS: 1 of them stand in WRITE_KEYS as well, which are public",
+        ),
+        (
+            {"SECRET_KEYS": "sha256:" + hashlib.sha256(b"wk_2").hexdigest()},
+            "SECRET_KEYS: 1 of them stand in WRITE_KEYS as well, which are public",
+        ),
         ({"WRITE_KEYS": "wk@shop"}, "WRITE_KEYS: 'shop' is not an origin like https://shop.example"),
         ({"SECRET_KEYS": "sha256:x"}, "SECRET_KEYS: sha256: must be followed by 64 hexadecimal digits in lower case"),
         (
