@@ -615,6 +615,9 @@ OUTCOMES = frozenset(
 NOT_ACTIVITY = (OUTCOMES - {"email_opened", "email_clicked"}) | {"identify", "alias"}
 """Names of the events that a person did not cause."""
 
+IMPORTED = "import"
+"""The source of events that tell of the past: what they make true does not fire."""
+
 TAKEN_BACK = frozenset({"trigger_suppressed", "email_failed", "email_expired"})
 """Outcomes by which a firing came to nothing: it no longer counts towards ``reentry`` or caps."""
 

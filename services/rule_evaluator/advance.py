@@ -15,7 +15,7 @@ from services.rule_evaluator.plan import Compiled, Plan
 from services.rule_evaluator.view import IDENTIFY, NEVER, View, key_of
 from shared import profile
 from shared.clock import Instant
-from shared.messages import TAKEN_BACK, Case, Fire, HistoryEvent, Joined, Person, RuleState, Step, Verdict
+from shared.messages import IMPORTED, TAKEN_BACK, Case, Fire, HistoryEvent, Joined, Person, RuleState, Step, Verdict
 
 BECAUSE = 20
 """Events that a firing names at most, the latest."""
@@ -225,7 +225,7 @@ class Run:
         holds, change, track.blocked = truth
         if change <= t:
             raise RuntimeError(f"rule {track.live.rule.id}: a wake at {change}, not after {t}")
-        if holds and not track.holds:
+        if holds and not track.holds and (event is None or event.source != IMPORTED):
             self._turn_true(track, view, t, event)
         track.holds, track.change = holds, change
         if change < track.queued:

@@ -20,7 +20,7 @@ from services.tracker.timestamps import parse_timestamp
 from services.tracker.values import check_values
 from shared import names
 from shared.clock import MILLISECOND, Instant
-from shared.messages import OUTCOMES, OWN_ID, Event
+from shared.messages import IMPORTED, OUTCOMES, OWN_ID, Event
 
 MAX_EVENTS = 500
 """Events in one request."""
@@ -134,6 +134,8 @@ _PLACE = re.compile(r"(?P<what>.+) - at \$\.?(?P<place>.+)", re.S)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _PIXEL_FIELDS = frozenset({"user_id", "anonymous_id", "event", "timestamp", "event_id"})
 _SOURCE = re.compile(r"[a-z0-9_-]{1,32}")
+_OURS = frozenset({"beckon", IMPORTED})
+"""Sources that nobody may claim."""
 _NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,15})?", re.ASCII)
 
 
@@ -261,7 +263,7 @@ def whole_event(item: EventIn, name: str, origin: Origin, timestamp: Instant, ev
         user_id=user_id,
         anonymous_id=anonymous_id,
         source=source
-        if isinstance(source, str) and _SOURCE.fullmatch(source) and source != "beckon"
+        if isinstance(source, str) and _SOURCE.fullmatch(source) and source not in _OURS
         else origin.source,
         trusted=origin.trusted,
     )

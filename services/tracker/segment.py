@@ -21,6 +21,7 @@ from services.tracker.events import (
     decode_event,
 )
 from services.tracker.flaws import Flaw, shown
+from services.tracker.timestamps import Time
 
 NAMES = {"identify": "identify", "alias": "alias", "group": "group", "page": "page_viewed", "screen": "screen_viewed"}
 """What the calls that are not ``track`` are called here."""
@@ -40,7 +41,6 @@ CHANNELS = {"web": "web", "browser": "web", "mobile": "mobile", "server": "serve
 _NO_ZONE = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?", re.ASCII)
 
 Id = str | int | float | None
-Time = str | int | float | None
 
 
 class CallIn(Struct, frozen=True, rename="camel"):

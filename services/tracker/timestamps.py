@@ -9,6 +9,8 @@ import msgspec
 from services.tracker.flaws import Flaw, shown
 from shared.clock import DAY, MILLISECOND, MINUTE, SECOND, Instant, from_datetime
 
+Time = str | int | float | None
+
 MAX_AHEAD = 5 * MINUTE
 """How far ahead of the tracker's clock a sender's may be."""
 MAX_AGE = 30 * DAY

@@ -36,10 +36,12 @@ class Shopper:
     def fired(self) -> list[Instant]:
         return [fire.at for fire in self.fires]
 
-    def does(self, name: str, at: Instant, *, dated: Instant | None = None, **properties: Any) -> None:
+    def does(
+        self, name: str, at: Instant, *, dated: Instant | None = None, source: str = "", **properties: Any
+    ) -> None:
         """An event arrives ``at`` an instant, ``dated`` otherwise maybe."""
         n = self.person.count + 1
-        event = HistoryEvent(n, f"e{n}", name, at if dated is None else dated, at, properties)
+        event = HistoryEvent(n, f"e{n}", name, at if dated is None else dated, at, properties, source=source)
         self.goes_through([Step(at, event)])
 
     def waits(self, until: Instant) -> None:

@@ -11,7 +11,7 @@ from services.rule_evaluator.document import FOREVER
 from services.rule_evaluator.plan import Plan
 from services.rule_evaluator.view import Selector
 from shared.clock import DAY, HOUR, MINUTE, SECOND, Instant
-from shared.messages import Case, HistoryEvent, Joined, Person, RuleState, Step
+from shared.messages import IMPORTED, Case, HistoryEvent, Joined, Person, RuleState, Step
 from tests.unit.rule_evaluator.shopper import Shopper, rule
 
 CART = {
@@ -55,6 +55,23 @@ def test_bought_in_the_very_instant_comes_too_late() -> None:
     ada.does("added_to_cart", at=0)
     ada.does("purchased", at=HALF)
     assert ada.fired == [HALF]
+
+
+def test_what_an_import_makes_true_does_not_fire_and_what_becomes_true_after_it_does() -> None:
+    silence = rule({"elapsed": "14d", "since": "activity"})
+    ada, ben = Shopper(silence), Shopper(silence)
+    ada.does("page_viewed", at=100 * DAY, dated=40 * DAY, source=IMPORTED)
+    ada.waits(200 * DAY)
+    assert (ada.fired, ada.wake) == ([], None), "silent for 60 days when it was imported"
+    ada.does("page_viewed", at=201 * DAY)
+    ada.waits(215 * DAY)
+    assert ada.fired == [215 * DAY]
+
+    ben.does("page_viewed", at=100 * DAY, dated=40 * DAY, source=IMPORTED)
+    ben.does("page_viewed", at=100 * DAY, dated=90 * DAY, source=IMPORTED)
+    assert ben.wake == 104 * DAY
+    ben.waits(104 * DAY)
+    assert ben.fired == [104 * DAY]
 
 
 def test_each_touch_of_the_cart_starts_the_wait_anew() -> None:

@@ -102,6 +102,8 @@ def test_trust_and_source_come_from_the_call() -> None:
     sent = event(body(source="beckon", trusted=True), Origin("pixel", trusted=True))
     assert (sent.source, sent.trusted) == ("pixel", True)
     assert event(body(source="beckon", trusted=True)).trusted is False
+    for claimed in ("beckon", "import"):
+        assert event(body(context={"source": claimed})).source == "api", "nobody may claim it"
 
 
 @pytest.mark.parametrize(
