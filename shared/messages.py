@@ -592,25 +592,46 @@ class Suppressed(Struct):
     suppressed: bool
 
 
+class GetConsents(Struct):
+    """Request on ``consents.get``."""
+
+    person: str
+
+
+class Consents(Struct, frozen=True):
+    """Reply to ``GetConsents``: whether the person wants mail at all, and of which categories, of those they ever got or
+    chose about."""
+
+    everything: bool = True
+    categories: dict[str, bool] = {}
+
+
 # --- Outcomes as events -----------------------------------------------------------------------------------------------
 
-OUTCOMES = frozenset(
+AFTER_SENDING = frozenset(
     {
-        "email_sent",
-        "email_failed",
-        "email_expired",
-        "email_uncertain",
         "email_bounced",
         "email_complained",
         "email_unsubscribed",
+        "email_resubscribed",
         "email_opened",
+        "email_opened_by_machine",
         "email_clicked",
-        "trigger_suppressed",
-        "trigger_held_out",
-        "webhook_sent",
+        "email_clicked_by_machine",
     }
 )
-"""Names of the events Beckon writes itself."""
+"""Names of the events that happen to a mail that was sent."""
+
+OUTCOMES = AFTER_SENDING | {
+    "email_sent",
+    "email_failed",
+    "email_expired",
+    "email_uncertain",
+    "trigger_suppressed",
+    "trigger_held_out",
+    "webhook_sent",
+}
+"""Names of the events Beckon writes itself. Those that do not happen to a mail that was sent end a trigger."""
 
 NOT_ACTIVITY = (OUTCOMES - {"email_opened", "email_clicked"}) | {"identify", "alias"}
 """Names of the events that a person did not cause."""

@@ -49,8 +49,8 @@ REQUESTS_SERVED = Counter(
 
 TRACKER_REQUESTS = Counter(
     "beckon_tracker_requests_total",
-    "Requests that brought events, by call (pixel, events, segment), or asked for settings, and outcome: accepted, invalid, "
-    "malformed, unauthorised, forbidden, too_slow, too_large, unsupported, too_fast, full, unavailable.",
+    "Requests by call (pixel, events, segment, settings, open, click, unsubscribe) and outcome: accepted, invalid, "
+    "malformed, unknown, unauthorised, forbidden, too_slow, too_large, unsupported, too_fast, full, unavailable.",
     ["call", "outcome"],
 )
 TRACKER_EVENTS = Counter(
@@ -59,6 +59,15 @@ TRACKER_EVENTS = Counter(
 TRACKER_BATCH = Histogram("beckon_tracker_batch_events", "Events published together.", buckets=SIZES)
 TRACKER_PUBLISH_S = Histogram(
     "beckon_tracker_publish_seconds", "From handing a batch to JetStream to its acknowledgement.", buckets=FAST_S
+)
+
+MAIL_LINKS = Counter(
+    "beckon_mail_links_total",
+    "Links of mails that were used, by event: email_opened, email_clicked, and both _by_machine.",
+    ["event"],
+)
+MAIL_LINKS_LOST = Counter(
+    "beckon_mail_links_lost_total", "Opens and clicks that could not be stored, though tried for a minute."
 )
 
 # --- State ------------------------------------------------------------------------------------------------------------

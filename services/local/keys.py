@@ -16,6 +16,8 @@ class Keys(Struct, frozen=True):
     """Public, for browsers."""
     secret_key: str
     """For servers."""
+    link_key: str
+    """Seals the links of mails."""
     nats: dict[str, str]
     """Password by user."""
     database: dict[str, str]
@@ -25,6 +27,7 @@ class Keys(Struct, frozen=True):
 class _Stored(Struct):
     write_key: str = ""
     secret_key: str = ""
+    link_key: str = ""
     nats: dict[str, str] = {}
     database: dict[str, str] = {}
 
@@ -35,6 +38,7 @@ def load_keys(path: Path) -> Keys:
     keys = Keys(
         write_key=stored.write_key or f"wk{secrets.token_hex(12)}",
         secret_key=stored.secret_key or f"sk{secrets.token_hex(20)}",
+        link_key=stored.link_key or f"lk{secrets.token_hex(20)}",
         nats={user: stored.nats.get(user) or _password() for user in NATS_USERS},
         database={role: stored.database.get(role) or _password() for role in DATABASE_ROLES},
     )

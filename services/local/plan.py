@@ -102,7 +102,7 @@ def services(
     """The services, each with its own NATS user, database role and port for its health. In a time-lapse they are in
     staging, as nobody is to be mailed before their time."""
     samples = {name: environ.get(name) or str(value) for name, value in _SAMPLES.items()}
-    samples["TIME_LAPSE"] = lapse
+    samples |= {"TIME_LAPSE": lapse, "PUBLIC_URL": doors.tracker, "SECRET_KEY": keys.link_key}
     if lapse:
         samples |= {"BECKON_ENV": "staging", "TEST_RECIPIENTS": environ.get("TEST_RECIPIENTS") or _LAPSE_RECIPIENT}
 

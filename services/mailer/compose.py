@@ -63,9 +63,17 @@ def message_id(send: str, domain: str) -> str:
 
 
 def compose(
-    send: str, rendered: Rendered, to: To, from_: Sender, now: Instant, *, due: Instant | None = None
+    send: str,
+    rendered: Rendered,
+    to: To,
+    from_: Sender,
+    now: Instant,
+    *,
+    due: Instant | None = None,
+    unsubscribe: str = "",
 ) -> Letter:
-    """``due``: when the rule became true; an inbox can show how long the mail took."""
+    """``due``: when the rule became true; an inbox can show how long the mail took. ``unsubscribe``: an address that also
+    takes one-click (RFC 8058)."""
     id_ = message_id(send, from_.domain)
     # Quoted-printable never holds "=_", so the boundary cannot occur in a part (RFC 2045 section 6.7).
     boundary = "=_" + hashlib.sha256(id_.encode()).hexdigest()[:32]
@@ -77,12 +85,17 @@ def compose(
         f"Message-ID: {id_}",
         f"X-Beckon-Trigger: {_encoded(_one_line(send), 'X-Beckon-Trigger')}",
         *([] if due is None else [f"X-Beckon-Due: {rfc3339(due)}"]),
+        *(_unsubscribe(unsubscribe) if unsubscribe else []),
         "MIME-Version: 1.0",
         f'Content-Type: multipart/alternative; boundary="{boundary}"',
     ]
     parts = [_part(boundary, "plain", rendered.text), _part(boundary, "html", rendered.html)]
     content = [_LINE.join(head).encode("ascii"), b"", *parts, f"--{boundary}--".encode(), b""]
     return Letter(from_.address, to.addresses, id_, b"\r\n".join(content))
+
+
+def _unsubscribe(address: str) -> list[str]:
+    return [f"List-Unsubscribe: <{address}>", "List-Unsubscribe-Post: List-Unsubscribe=One-Click"]
 
 
 def _part(boundary: str, kind: str, text: str) -> bytes:

@@ -8,7 +8,7 @@ from services.mailer.products import in_cart, looked_at
 from shared.clock import rfc3339
 from shared.messages import HistoryEvent, Person, Trigger
 
-VARIABLES = frozenset({"person", "events", "products", "cart", "rule", "shop"})
+VARIABLES = frozenset({"person", "events", "products", "cart", "rule", "shop", "unsubscribe_url"})
 """The names a template may begin a variable with; any other is a misspelling."""
 
 
@@ -17,9 +17,9 @@ class Shop(Struct, frozen=True):
     url: str
 
 
-def context(trigger: Trigger, person: Person, shop: Shop) -> dict[str, Any]:
+def context(trigger: Trigger, person: Person, shop: Shop, unsubscribe_url: str = "") -> dict[str, Any]:
     """``products``: looked at or put in the cart, those of the events that fired the rule first. ``cart``: what is in the
-    cart still. ``events``: those that fired the rule, oldest first."""
+    cart still. ``events``: those that fired the rule, oldest first. ``unsubscribe_url``: empty where there is none."""
     return {
         "person": {**person.profile, "key": person.key},
         "events": [_event(event) for event in trigger.because],
@@ -27,6 +27,7 @@ def context(trigger: Trigger, person: Person, shop: Shop) -> dict[str, Any]:
         "cart": in_cart(trigger.because, person.history),
         "rule": {"id": trigger.rule, "version": trigger.version},
         "shop": {"name": shop.name, "url": shop.url},
+        "unsubscribe_url": unsubscribe_url,
     }
 
 

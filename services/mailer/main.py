@@ -6,6 +6,7 @@ import structlog
 
 from services.mailer.compose import Sender, sender
 from services.mailer.context import Shop
+from services.mailer.links import Linking
 from services.mailer.preparing import Preparing
 from services.mailer.sends import Backoff, Sends
 from services.mailer.server import server
@@ -17,6 +18,7 @@ from shared import runtime as processes
 from shared import subjects
 from shared.consume import Consumer
 from shared.errors import StartError
+from shared.links import Links
 from shared.messages import SendEmail
 from shared.runtime import Runtime
 
@@ -41,6 +43,7 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
         templates,
         from_,
         Shop(settings.site_name, settings.site_url),
+        _linking(settings),
         staging=settings.beckon_env == "staging",
         test_recipients=settings.test_recipients,
     )
@@ -69,6 +72,12 @@ def _pool(settings: Settings, from_: Sender) -> Pool:
         data_timeout_s=settings.smtp_data_timeout_s,
         tls_verify=settings.smtp_tls_verify,
     )
+
+
+def _linking(settings: Settings) -> Linking:
+    if not settings.public_url:
+        log.warning("mails_without_links", hint="set PUBLIC_URL and SECRET_KEY for opens, clicks and unsubscribing")
+    return Linking(Links(settings.secret_key), settings.public_url)
 
 
 def _templates(settings: Settings) -> Templates:

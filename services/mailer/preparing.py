@@ -6,6 +6,7 @@ from services.mailer.address import Nobody, choose
 from services.mailer.compose import Letter, Sender, compose
 from services.mailer.context import Shop, context
 from services.mailer.endings import Ending, failed, suppressed
+from services.mailer.links import Linking
 from services.mailer.templates import TemplateError, Templates
 from shared import subjects
 from shared.bus import Bus
@@ -30,6 +31,7 @@ class Preparing:
         templates: Templates,
         sender: Sender,
         shop: Shop,
+        linking: Linking,
         *,
         staging: bool,
         test_recipients: tuple[str, ...],
@@ -39,6 +41,7 @@ class Preparing:
         self._templates = templates
         self._sender = sender
         self._shop = shop
+        self._linking = linking
         self._staging = staging
         self._test_recipients = test_recipients
 
@@ -66,9 +69,13 @@ class Preparing:
         to = choose(person.profile, self._test_recipients, staging=self._staging, test=trigger.terms.test)
         if isinstance(to, Nobody):
             return suppressed(trigger, now, "address", to.reason)
+        link = self._linking.link(trigger, now, trial=bool(to.prefix))
+        unsubscribe = self._linking.unsubscribe(link)
+        variables = context(trigger, person, self._shop, unsubscribe)
         try:
-            rendered = self._templates.render(trigger.terms.action.template, context(trigger, person, self._shop))
+            rendered = self._templates.render(trigger.terms.action.template, variables)
         except TemplateError as error:
             return failed(trigger, now, "compose", str(error))
-        letter = compose(trigger.id, rendered, to, self._sender, now, due=trigger.at)
-        return Ready(letter, stamps, trial=bool(to.prefix))
+        rendered = structs.replace(rendered, html=self._linking.tracked(rendered.html, link))
+        letter = compose(trigger.id, rendered, to, self._sender, now, due=trigger.at, unsubscribe=unsubscribe)
+        return Ready(letter, stamps, trial=link.trial)

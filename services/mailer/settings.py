@@ -5,6 +5,7 @@ from functools import partial
 from services.mailer.address import normal
 from services.mailer.compose import sender
 from services.mailer.server import server
+from shared.links import Links, public_url
 from shared.settings import Common, check
 
 
@@ -21,6 +22,11 @@ class Settings(Common, frozen=True, kw_only=True):
     """The shop's name in mails."""
     site_url: str = ""
     """The shop's front page, where mails link to it."""
+    public_url: str = ""
+    """Where mails reach the tracker, like ``https://events.shop.example``; with ``SECRET_KEY``, mails tell of opens and
+    clicks, and can be unsubscribed from."""
+    secret_key: tuple[str, ...] = ()
+    """Seals the links of mails, at least 32 characters, the same as the tracker's. Several: the first seals."""
     test_recipients: tuple[str, ...] = ()
     """Who gets the mails of rules under test, and in staging every mail; separated by commas."""
     smtp_pool: int = 4
@@ -43,6 +49,10 @@ class Settings(Common, frozen=True, kw_only=True):
         super().__post_init__()
         check("SMTP_URL", partial(server, self.smtp_url))
         check("MAIL_FROM", partial(sender, self.mail_from))
+        check("PUBLIC_URL", partial(public_url, self.public_url))
+        check("SECRET_KEY", partial(Links, self.secret_key))
+        if bool(self.public_url) != bool(self.secret_key):
+            raise ValueError("PUBLIC_URL and SECRET_KEY must both be set, or neither")
         for address in self.test_recipients:
             check("TEST_RECIPIENTS", partial(normal, address))
         for name in ("smtp_pool", "concurrency"):

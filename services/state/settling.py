@@ -13,8 +13,8 @@ from services.state.identity import Handover, Link
 from services.state.memory import Memory
 from shared import profile
 from shared.clock import Instant
+from shared.messages import AFTER_SENDING, Case, Fire, HistoryEvent, Person, Properties, Stamps, Step, Trigger, Verdict
 from shared.messages import OUTCOMES as OUTCOME_NAMES
-from shared.messages import Case, Fire, HistoryEvent, Person, Properties, Stamps, Step, Trigger, Verdict
 
 
 class Fate(NamedTuple):
@@ -129,5 +129,5 @@ def fates(stored: Collection[Stored]) -> list[Fate]:
     return found
 
 
-FATES = OUTCOME_NAMES - {"email_opened", "email_clicked", "email_bounced", "email_complained", "email_unsubscribed"}
+FATES = OUTCOME_NAMES - AFTER_SENDING
 """The outcomes that end a trigger; the others happen to a mail that was sent."""

@@ -1,13 +1,16 @@
 """What became of the sends, as far as the throttle must know it: a firing that came to nothing gives its place in the caps
-back, and a hard bounce, a complaint or an unsubscription ends all sending to the person."""
+back, a hard bounce or a complaint ends all sending to the person, and what a person chose to get or not to get is kept."""
+
+from typing import NamedTuple
 
 import structlog
 
+from services.throttle.policy import EVERYTHING
 from services.throttle.store import Store
 from shared.clock import Clock
 from shared.errors import InvalidMessage
 from shared.logs import bind
-from shared.messages import TAKEN_BACK, Event, Suppress, Suppressed
+from shared.messages import TAKEN_BACK, Consents, Event, GetConsents, Suppress, Suppressed
 
 log = structlog.get_logger()
 
@@ -19,9 +22,24 @@ def ends_sending(event: Event) -> str | None:
             return "hard bounce"
         case "email_complained":
             return "complaint"
-        case "email_unsubscribed":
-            return "unsubscribed"
     return None
+
+
+class Choice(NamedTuple):
+    """``category``: ``EVERYTHING`` or one."""
+
+    category: str
+    wanted: bool
+
+
+def choice(event: Event) -> Choice | None:
+    """What the person chose to get or not to get, or none."""
+    if event.name not in ("email_unsubscribed", "email_resubscribed"):
+        return None
+    category = event.properties.get("category") if event.properties.get("scope") == "category" else EVERYTHING
+    if not isinstance(category, str):
+        raise InvalidMessage(f"{event.name} of one category names none: category is {category!r}")
+    return Choice(category, event.name == "email_resubscribed")
 
 
 def gives_back(event: Event) -> str | None:
@@ -44,13 +62,20 @@ class Outcomes:
             if reason := ends_sending(event):
                 await self._store.suppress(event.person, reason, self._clock.now())
                 log.info("person_suppressed", reason=reason)
+            if chosen := choice(event):
+                await self._store.choose(event.person, chosen.category, wanted=chosen.wanted, now=event.timestamp)
+                log.info("consent_chosen", category=chosen.category, wanted=chosen.wanted)
             if (trigger := gives_back(event)) and await self._store.release(trigger, self._clock.now()):
                 log.info("cap_given_back", trigger=trigger, outcome=event.name)
 
     async def on_suppress(self, request: Suppress) -> Suppressed:
         if request.remove:
             await self._store.unsuppress(request.person)
+            await self._store.choose(request.person, EVERYTHING, wanted=True, now=self._clock.now())
         else:
             await self._store.suppress(request.person, request.reason or "by an operator", self._clock.now())
         log.info("suppression_put", person=request.person, suppressed=not request.remove)
         return Suppressed(request.person, suppressed=not request.remove)
+
+    async def on_get_consents(self, request: GetConsents) -> Consents:
+        return await self._store.consents(request.person)

@@ -1,12 +1,12 @@
 """May this be sent, now? The rules of the throttle, decided from what is known and nothing else.
 
-The order of the questions: has it expired, is the person on the suppression list, are they held out for this rule, is a
+The order of the questions: has it expired, is the person on the suppression list, did they unsubscribe, are they held out for this rule, is a
 cap exhausted. A window of a cap is open at its old end, like every window in a rule: at 09:00:00 a cap of 1 per 24 h no
 longer counts what was sent at 09:00:00 the day before.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 from msgspec import Struct, structs
@@ -48,10 +48,16 @@ class Sent(Struct, frozen=True):
 
 
 class Standing(Struct, frozen=True):
-    """What the throttle knows of a person: the sends within the policy's horizon, and why nothing may be sent at all."""
+    """What the throttle knows of a person: the sends within the policy's horizon, why nothing may be sent at all, and the
+    categories the person does not want (``EVERYTHING``: none of them)."""
 
     sends: Sequence[Sent] = ()
     suppressed: str | None = None
+    unwanted: Collection[str] = ()
+
+
+EVERYTHING = ""
+"""In the place of a category: all of them."""
 
 
 class Decision(Struct, frozen=True):
@@ -65,6 +71,10 @@ def decide(trigger: Trigger, standing: Standing, policy: Policy, now: Instant) -
         return Decision("expired", now, f"expired {text(now - trigger.expires)} before it was decided")
     if standing.suppressed is not None:
         return Decision("suppressed", now, f"suppressed: {standing.suppressed}")
+    if EVERYTHING in standing.unwanted:
+        return Decision("suppressed", now, "suppressed: unsubscribed")
+    if trigger.terms.category in standing.unwanted:
+        return Decision("suppressed", now, f"suppressed: unsubscribed from category {trigger.terms.category}")
     if held_out(trigger.rule, trigger.person, trigger.terms.holdout):
         return Decision("held_out", now, f"held out: {trigger.terms.holdout:.4g} of all people, to measure lift")
     for cap in policy.caps:

@@ -13,10 +13,10 @@ from pathlib import Path
 import asyncpg
 from msgspec import Struct
 
-from services.throttle.policy import Decision, Sent, Standing
+from services.throttle.policy import EVERYTHING, Decision, Sent, Standing
 from shared import db
 from shared.clock import Duration, Instant, from_datetime, to_datetime
-from shared.messages import Trigger
+from shared.messages import Consents, Trigger
 
 MIGRATIONS = Path(__file__).parent / "sql" / "migrations"
 _SQL = db.queries(Path(__file__).parent / "sql" / "queries.sql")
@@ -46,7 +46,7 @@ class Store:
             for rule, category, at in zip(row["rules"], row["categories"], row["instants"], strict=True)
         )
         decided = row["outcome"] and Decision(row["outcome"], from_datetime(row["decided_at"]), row["reason"])
-        return Look(row["revision"], row["policy"], Standing(sends, row["suppressed"]), decided)
+        return Look(row["revision"], row["policy"], Standing(sends, row["suppressed"], row["unwanted"]), decided)
 
     async def record(self, trigger: Trigger, decision: Decision, revision: int) -> bool:
         """False if something about the person has changed since ``revision``, and nothing was stored."""
@@ -72,6 +72,16 @@ class Store:
 
     async def unsuppress(self, person: str) -> None:
         await self._pool.execute(_SQL["unsuppress"], person)
+
+    async def choose(self, person: str, category: str, *, wanted: bool, now: Instant) -> None:
+        """What was chosen later stands, in whichever order it becomes known."""
+        await self._pool.execute(_SQL["consent"], person, category, wanted, to_datetime(now))
+
+    async def consents(self, person: str) -> Consents:
+        chosen: dict[str, bool] = {
+            row["category"]: row["wanted"] for row in await self._pool.fetch(_SQL["consents"], person)
+        }
+        return Consents(chosen.pop(EVERYTHING, True), chosen)
 
     async def policy(self, version: int) -> str:
         document = await self._pool.fetchval(_SQL["policy"], version)

@@ -12,9 +12,11 @@ from services.tracker import body
 from services.tracker.events import Malformed, Rejected, TooMany
 from services.tracker.keys import Forbidden, Unauthorised
 from services.tracker.limits import TooFast
+from services.tracker.preferences import BadForm
 from services.tracker.publisher import Full
 from shared import metrics
 from shared.errors import BusUnavailable
+from shared.links import BadToken
 
 PIXEL = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
 """One transparent pixel, 43 bytes of GIF."""
@@ -46,6 +48,8 @@ ANSWERS: dict[type[Exception], Answer] = {
     TooMany: Answer(413, "too_large"),
     body.Unsupported: Answer(415, "unsupported"),
     TooFast: Answer(429, "too_fast"),
+    BadForm: Answer(400, "malformed"),
+    BadToken: Answer(404, "unknown"),
     Full: Answer(503, "full", {"Retry-After": "1"}),
     BusUnavailable: Answer(503, "unavailable", {"Retry-After": "2"}),
 }
@@ -102,7 +106,7 @@ class CallsRefused(Struct):
 encode = msgspec.json.Encoder().encode
 REQUESTS = {
     (call, outcome): metrics.TRACKER_REQUESTS.labels(call, outcome)
-    for call in ("pixel", "events", "segment", "settings")
+    for call in ("pixel", "events", "segment", "settings", "open", "click", "unsubscribe")
     for outcome in ("accepted", *(answer.outcome for answer in ANSWERS.values()))
 }
 EVENTS_ACCEPTED = metrics.TRACKER_EVENTS.labels("accepted")

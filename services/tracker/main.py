@@ -5,8 +5,11 @@ import structlog
 from services.tracker import sdk
 from services.tracker.edge import Edge
 from services.tracker.http import build_handler, listen
+from services.tracker.mails import Mails
 from services.tracker.publisher import Publisher
 from services.tracker.settings import Settings
+from shared.clock import SECOND
+from shared.links import Links
 from shared.runtime import Runtime
 from shared.runtime import main as runtime_main
 
@@ -16,6 +19,16 @@ log = structlog.get_logger()
 async def serve(runtime: Runtime, settings: Settings) -> None:
     bus = await runtime.connect_bus(settings)
     publisher = Publisher(bus, capacity=settings.publish_capacity_mib * 2**20, timeout_s=settings.publish_timeout_s)
+    mails = Mails(
+        publisher,
+        bus,
+        Links(settings.secret_key),
+        runtime.clock,
+        human_after=round(settings.human_after_s * SECOND),
+        site=settings.site_name,
+        timeout_s=settings.body_timeout_s,
+    )
+    runtime.on_stop("give up what cannot be stored", mails.stop)
     runtime.start("publisher", publisher.run())
     runtime.on_stop("drain publisher", publisher.drain)
     edge = Edge(
@@ -27,7 +40,7 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
         public_url=settings.public_url,
     )
     server, port = await listen(
-        build_handler(edge, sdk.load()),
+        build_handler(edge, mails, sdk.load()),
         settings.http_host,
         settings.http_port,
         linger_s=settings.body_timeout_s,

@@ -54,6 +54,9 @@ def describe() -> Schema:
             "/track": {"get": _pixel(components["EventIn"]["properties"])},
             **{f"/v1/{kind}": {"post": _call(kind)} for kind in _SUMMARIES},
             "/v1/projects/{key}/settings": {"get": _settings()},
+            "/o/{token}.gif": {"get": _image_link()},
+            "/c/{token}": {"get": _click()},
+            "/u/{token}": {"get": _preferences("preferences"), "post": _choose()},
             "/sdk.js": {"get": _file("The browser SDK", "text/javascript")},
             "/sdk.json": {
                 "get": _file("Under which name the browser SDK lasts, and its integrity", "application/json")
@@ -156,6 +159,62 @@ def _settings() -> Schema:
     }
 
 
+_TOKEN = {"name": "token", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+_HTML = {"text/html": {"schema": {"type": "string"}}}
+_NO_LINK = {"404": {"description": "No link of ours", "content": _HTML}}
+
+
+def _image_link() -> Schema:
+    image = {"image/gif": {"schema": {"type": "string", "contentMediaType": "image/gif"}}}
+    return {
+        "operationId": "open",
+        "summary": "A mail is opened: the image at its end",
+        "security": [{}],
+        "parameters": [_TOKEN],
+        "responses": {
+            "200": {"description": "An image", "content": image},
+            "404": {"description": "No link of ours", "content": image},
+        },
+    }
+
+
+def _click() -> Schema:
+    return {
+        "operationId": "click",
+        "summary": "A link in a mail is followed",
+        "security": [{}],
+        "parameters": [_TOKEN],
+        "responses": {"302": {"description": "To where the mail says, and nowhere else"}, **_NO_LINK},
+    }
+
+
+def _preferences(operation: str) -> Schema:
+    return {
+        "operationId": operation,
+        "summary": "What a person gets, as a page; changes nothing",
+        "security": [{}],
+        "parameters": [_TOKEN],
+        "responses": {"200": {"description": "The page", "content": _HTML}, **_NO_LINK},
+    }
+
+
+def _choose() -> Schema:
+    form = {
+        "type": "object",
+        "properties": {
+            "List-Unsubscribe": {"const": "One-Click"},
+            "action": {"enum": ["none", "again", "save"]},
+        },
+    }
+    refused = {str(status): {"description": _REASONS[status], "content": _HTML} for status in (400, 408, 413, 415, 503)}
+    return {
+        **_preferences("choose"),
+        "summary": "Unsubscribe in one click (RFC 8058), or what the page sends",
+        "requestBody": {"content": {"application/x-www-form-urlencoded": {"schema": form}}},
+        "responses": {"200": {"description": "The choice is stored", "content": _HTML}, **_NO_LINK, **refused},
+    }
+
+
 def _file(summary: str, kind: str) -> Schema:
     return {
         "summary": summary,
@@ -165,7 +224,8 @@ def _file(summary: str, kind: str) -> Schema:
 
 
 def _statuses() -> list[int]:
-    return sorted({answer.status for answer in ANSWERS.values()})
+    """With which a call that brings events can be refused."""
+    return sorted({answer.status for answer in ANSWERS.values()} - {404})
 
 
 def _refusals(body: str, *statuses: int) -> Schema:

@@ -57,14 +57,14 @@ def _call(path: str, method: str, call: Schema) -> Iterable[str]:
         yield f"<p>Body: {_type(_schema(body))}"
     yield "<table>"
     for status, answer in call["responses"].items():
-        kinds = ", ".join(answer["content"])
+        kinds = ", ".join(answer.get("content", ()))
         yield f"<tr><th>{status}<td>{escape(answer['description'])}<td>{_type(_schema(answer))} <small>{escape(kinds)}</small>"
     yield "</table>"
 
 
 def _schema(holder: Schema) -> Schema:
-    (content,) = holder["content"].values()
-    schema: Schema = content["schema"]
+    """Nothing where there is no body."""
+    schema: Schema = next((content["schema"] for content in holder.get("content", {}).values()), {})
     return schema
 
 

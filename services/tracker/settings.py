@@ -1,19 +1,16 @@
 """What the tracker reads from the environment."""
 
-import re
-
 from services.tracker.addresses import networks
 from services.tracker.events import event_name
 from services.tracker.guard import Budget, Guard
 from services.tracker.keys import Keys
 from services.tracker.limits import limits, parse_rate
 from services.tracker.tokens import Tokens, parse_secrets
+from shared.links import Links, public_url
 from shared.settings import Common, check
 
 LARGEST_REQUEST_MIB = 4
 """More than a body of 1 MiB can become: a number of two characters takes nine bytes on the bus."""
-
-_URL = re.compile(r"https?://[^/?#\s]+")
 
 
 class Settings(Common, frozen=True, kw_only=True):
@@ -40,6 +37,12 @@ class Settings(Common, frozen=True, kw_only=True):
     pixel_key_required: bool = False
     public_url: str = ""
     """Where sites reach the tracker, like ``https://events.shop.example``; empty: where each request says it went."""
+    secret_key: tuple[str, ...] = ()
+    """Opens the links of mails, at least 32 characters, the same as the mailer's. Several: all of them open."""
+    human_after_s: float = 5.0
+    """Whoever opens a mail or follows its links sooner after it was written is taken for a machine."""
+    site_name: str = "Our shop"
+    """The shop's name on the page where people unsubscribe."""
     http_host: str = "127.0.0.1"
     http_port: int = 8080
     """0 picks a free port and logs it."""
@@ -54,8 +57,10 @@ class Settings(Common, frozen=True, kw_only=True):
         self.guard()
         if min(self.max_event_names, self.max_property_names) < 1:
             raise ValueError("MAX_EVENT_NAMES and MAX_PROPERTY_NAMES must be at least 1")
-        if self.public_url and not _URL.fullmatch(self.public_url):
-            raise ValueError("PUBLIC_URL must be like https://events.shop.example, with no path behind it")
+        check("PUBLIC_URL", lambda: public_url(self.public_url))
+        check("SECRET_KEY", lambda: Links(self.secret_key))
+        if self.human_after_s < 0:
+            raise ValueError("HUMAN_AFTER_S must not be negative")
         if not 0 <= self.http_port <= 65535:
             raise ValueError("HTTP_PORT must be 0 to 65535")
         if self.publish_capacity_mib < LARGEST_REQUEST_MIB:

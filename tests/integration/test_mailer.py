@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import re
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -18,6 +19,7 @@ from shared import subjects
 from shared.bus import Outgoing, encode
 from shared.clock import DAY, SECOND, SystemClock
 from shared.endpoints import Endpoint, serve_subject
+from shared.links import Kind, Links
 from shared.messages import (
     EmailAction,
     Event,
@@ -209,6 +211,34 @@ async def test_an_allowed_send_becomes_a_mail(stack: Stack, people: People, smtp
     assert (line["trigger"], line["latency_ms"]) == (trigger.id, told["latency_ms"])
     assert "example.test" not in mailer.log.read_text()
     assert mailer.metric("beckon_due_to_accepted_seconds_count") == 1
+
+
+async def test_a_mail_tells_of_opens_and_clicks_and_shows_the_way_out(
+    stack: Stack, people: People, smtp: SmtpServer
+) -> None:
+    secret, tracker = "what seals the links of these mails", "https://events.shop.example.test"
+    await start(stack, smtp, PUBLIC_URL=tracker, SECRET_KEY=secret, TEST_RECIPIENTS="qa@example.test")
+    trigger, trial = allowed(), allowed(test=True)
+    await publish(stack, trigger, trial)
+    await settled(stack)
+    mails = {str(mail["Message-ID"]): mail for mail in smtp.received}
+    for fired in (trigger, trial):
+        mail, links = mails[id_of(fired)], Links([secret])
+        html, text = mail.get_body(("html",)), mail.get_body(("plain",))
+        assert html
+        assert text
+        clicked = [
+            links.read(Kind.CLICK, token) for token in re.findall(rf'href="{tracker}/c/([^"]*)"', html.get_content())
+        ]
+        assert {link.url for link in clicked} == {"https://shop.example.test/", "https://shop.example.test/k1"}
+        opened = links.read(Kind.OPEN, re.findall(rf'src="{tracker}/o/([^"]*)\.gif"', html.get_content())[0])
+        assert (opened.person, opened.trigger, opened.rule) == ("ada", fired.id, fired.rule)
+        assert opened.trial == (fired is trial), "a test recipient who unsubscribes is not ada"
+        out = f"{tracker}/u/{links.token(Kind.UNSUBSCRIBE, opened)}"
+        assert mail["List-Unsubscribe"] == f"<{out}>"
+        assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+        assert f'href="{out}"' in html.get_content()
+        assert out in text.get_content()
 
 
 async def test_many_sends_go_once_each_over_few_connections(stack: Stack, people: People, smtp: SmtpServer) -> None:

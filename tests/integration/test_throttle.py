@@ -16,8 +16,10 @@ from shared.bus import Outgoing, encode
 from shared.clock import HOUR, MINUTE, SystemClock
 from shared.errors import RequestRefused, Unavailable
 from shared.messages import (
+    Consents,
     EmailAction,
     Event,
+    GetConsents,
     GetPolicy,
     PolicyFound,
     PolicyPut,
@@ -36,9 +38,11 @@ _ids = itertools.count(1)
 NO_CAPS = "caps: []"
 
 
-def fired(person: str = "ada", rule: str = "win-back", *, holdout: float = 0.0, **more: Any) -> Trigger:
+def fired(
+    person: str = "ada", rule: str = "win-back", *, category: str = "nudge", holdout: float = 0.0, **more: Any
+) -> Trigger:
     now = SystemClock().now()
-    terms = Terms(EmailAction("win-back"), category="nudge", holdout=holdout)
+    terms = Terms(EmailAction("win-back"), category=category, holdout=holdout)
     stamps = Stamps(due=now, committed=now)
     return Trigger(f"t{next(_ids)}", person, rule, 1, now, terms, stamps=stamps, **more)
 
@@ -181,7 +185,12 @@ async def test_a_hard_bounce_a_complaint_and_an_unsubscription_end_all_sending(s
     )
 
     async def listed() -> bool:
-        return len(await stack.fetch("SELECT 1 FROM throttle.suppressions")) == 3
+        return (
+            len(
+                await stack.fetch("SELECT person FROM throttle.suppressions UNION SELECT person FROM throttle.consents")
+            )
+            == 3
+        )
 
     await until(listed)
     triggers = {person: fired(person) for person in people}
@@ -192,6 +201,40 @@ async def test_a_hard_bounce_a_complaint_and_an_unsubscription_end_all_sending(s
     assert found[triggers["ada"].id] == ("trigger_suppressed", "throttle", "suppressed: hard bounce")
     assert found[triggers["bob"].id] == ("trigger_suppressed", "throttle", "suppressed: complaint")
     assert found[triggers["eve"].id] == ("trigger_suppressed", "throttle", "suppressed: unsubscribed")
+
+
+async def test_what_people_choose_to_get_is_kept_and_the_latest_choice_stands(stack: Stack) -> None:
+    await stack.start("throttle")
+    tracker = await stack.bus("tracker")
+    now = SystemClock().now()
+
+    def chose(person: str, at: int, name: str, **properties: str) -> Event:
+        return outcome(name, fired(person), now + at, **properties)
+
+    nudges = {"scope": "category", "category": "nudge"}
+    await stack.publish(
+        # In whichever order they come, and with others in between.
+        chose("ada", 2, "email_resubscribed", scope="all"),
+        chose("ada", 1, "email_unsubscribed", scope="all"),
+        chose("ada", 3, "email_unsubscribed", **nudges),
+        chose("bob", 1, "email_unsubscribed", scope="all"),
+    )
+    wanted = {"ada": Consents(True, {"nudge": False}), "bob": Consents(False, {})}
+
+    async def told() -> bool:
+        got = {who: await tracker.request(subjects.CONSENTS_GET, GetConsents(who), Consents) for who in wanted}
+        return got == wanted
+
+    await until(told)
+    triggers = [fired("ada", rule="a", category="nudge"), fired("ada", rule="b", category="news"), fired("bob")]
+    await publish(stack, *triggers)
+    await settled(stack)
+    assert await sends(stack) == [triggers[1].id]
+    found = await outcomes(stack)
+    assert found[triggers[0].id][2] == "suppressed: unsubscribed from category nudge"
+    assert found[triggers[2].id][2] == "suppressed: unsubscribed"
+    ada = await tracker.request(subjects.CONSENTS_GET, GetConsents("ada"), Consents)
+    assert ada == Consents(True, {"news": True, "nudge": False}), "what was sent can be chosen about"
 
 
 async def test_an_operator_puts_people_on_the_suppression_list_and_takes_them_off(stack: Stack) -> None:

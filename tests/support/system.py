@@ -13,6 +13,7 @@ from tests.support.stack import ROOT, Service, Stack
 
 WRITE_KEY = "wk-public"
 SECRET_KEY = "sk-secret"
+LINK_KEY = "what seals the links of mails in tests"
 SERVICES = ("tracker", "state", "rule_evaluator", "throttle", "mailer")
 
 _numbers = itertools.count(1)
@@ -29,12 +30,19 @@ class System:
 
     def settings(self, service: str) -> dict[str, str]:
         return {
-            "tracker": {"WRITE_KEYS": WRITE_KEY, "SECRET_KEYS": SECRET_KEY, "HTTP_PORT": str(self.port)},
+            "tracker": {
+                "WRITE_KEYS": WRITE_KEY,
+                "SECRET_KEYS": SECRET_KEY,
+                "HTTP_PORT": str(self.port),
+                "SECRET_KEY": LINK_KEY,
+            },
             "rule_evaluator": {"RULES_DIR": str(ROOT / "examples/rules")},
             "mailer": {
                 "SMTP_URL": self.sink.url,
                 "MAIL_FROM": "Shop <shop@example.test>",
                 "TEMPLATES_DIR": str(ROOT / "examples/templates"),
+                "PUBLIC_URL": f"http://127.0.0.1:{self.port}",
+                "SECRET_KEY": LINK_KEY,
             },
         }.get(service, {})
 

@@ -3,7 +3,9 @@ SELECT coalesce(people.revision, 0) AS revision,
        (SELECT coalesce(max(version), 0) FROM throttle.policies) AS policy,
        suppressions.reason AS suppressed,
        decisions.outcome, decisions.reason, decisions.decided_at,
-       sends.rules, sends.categories, sends.instants
+       sends.rules, sends.categories, sends.instants,
+       (SELECT coalesce(array_agg(category), '{}') FROM throttle.consents
+        WHERE consents.person = asked.person AND NOT wanted) AS unwanted
 FROM (SELECT $2::text AS person) AS asked
 LEFT JOIN throttle.people USING (person)
 LEFT JOIN throttle.suppressions USING (person)
@@ -50,6 +52,25 @@ WITH moved AS (
     UPDATE throttle.people SET revision = revision + 1 WHERE person = $1
 )
 DELETE FROM throttle.suppressions WHERE person = $1;
+
+-- name: consent  What a person chose, $3: about a category, or about everything (empty); the latest choice stands.
+WITH moved AS (
+    INSERT INTO throttle.people (person, revision) VALUES ($1, 1)
+    ON CONFLICT (person) DO UPDATE SET revision = people.revision + 1
+    RETURNING person
+)
+INSERT INTO throttle.consents (person, category, wanted, chosen_at) SELECT person, $2, $3, $4 FROM moved
+ON CONFLICT (person, category) DO UPDATE SET wanted = excluded.wanted, chosen_at = excluded.chosen_at
+WHERE consents.chosen_at <= excluded.chosen_at;
+
+-- name: consents  What a person chose, and the categories they were sent something of.
+SELECT category, bool_and(wanted) AS wanted
+FROM (
+    SELECT category, wanted FROM throttle.consents WHERE person = $1
+    UNION ALL
+    SELECT DISTINCT category, true FROM throttle.decisions WHERE person = $1 AND outcome = 'send' AND released_at IS NULL
+) AS known
+GROUP BY category ORDER BY category;
 
 -- name: policy  A version of the policy.
 SELECT document FROM throttle.policies WHERE version = $1;

@@ -131,7 +131,7 @@ def cluster_environment(service: str, *, production: bool) -> dict[str, str]:
 
 def secret(name: str, key: str) -> str:
     urls = {"SMTP_URL": "smtp://mail.example.com", "ADMIN_DATABASE_URL": "postgresql://admin:x@db.example.com/beckon"}
-    return urls.get(key, f"{name}.{key}")
+    return urls.get(key, f"{name}.{key}-of-thirty-two-characters")
 
 
 def test_the_same_services_run_in_compose_and_in_the_cluster() -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from services.throttle.outcomes import ends_sending, gives_back
+from services.throttle.outcomes import Choice, choice, ends_sending, gives_back
+from services.throttle.policy import EVERYTHING
 from shared.errors import InvalidMessage
 from shared.messages import EmailAction, Terms, Trigger, outcome
 
@@ -16,12 +17,32 @@ TRIGGER = Trigger("t1", "ada", "win-back", 1, 0, Terms(EmailAction("win-back")))
         ("email_bounced", {"kind": "soft"}, None),
         ("email_bounced", {}, None),
         ("email_complained", {}, "complaint"),
-        ("email_unsubscribed", {}, "unsubscribed"),
+        ("email_unsubscribed", {}, None),
         ("email_sent", {}, None),
     ],
 )
 def test_what_ends_all_sending(name: str, properties: dict[str, str], reason: str | None) -> None:
     assert ends_sending(outcome(name, TRIGGER, 1, **properties)) == reason
+
+
+@pytest.mark.parametrize(
+    ("name", "properties", "chosen"),
+    [
+        ("email_unsubscribed", {}, Choice(EVERYTHING, wanted=False)),
+        ("email_unsubscribed", {"scope": "all", "category": "nudge"}, Choice(EVERYTHING, wanted=False)),
+        ("email_unsubscribed", {"scope": "category", "category": "nudge"}, Choice("nudge", wanted=False)),
+        ("email_resubscribed", {"scope": "category", "category": "nudge"}, Choice("nudge", wanted=True)),
+        ("email_resubscribed", {"scope": "all"}, Choice(EVERYTHING, wanted=True)),
+        ("email_opened", {"category": "nudge"}, None),
+    ],
+)
+def test_what_people_choose(name: str, properties: dict[str, str], chosen: Choice | None) -> None:
+    assert choice(outcome(name, TRIGGER, 1, **properties)) == chosen
+
+
+def test_a_choice_about_no_category_is_put_aside() -> None:
+    with pytest.raises(InvalidMessage, match="names none"):
+        choice(outcome("email_unsubscribed", TRIGGER, 1, scope="category"))
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,19 @@ from typing import Any
 
 import pytest
 
-from services.throttle.policy import DEFAULT, Cap, Decision, Policy, Sent, Standing, decide, effect, held_out, text
+from services.throttle.policy import (
+    DEFAULT,
+    EVERYTHING,
+    Cap,
+    Decision,
+    Policy,
+    Sent,
+    Standing,
+    decide,
+    effect,
+    held_out,
+    text,
+)
 from shared.clock import DAY, HOUR, MINUTE, SECOND
 from shared.messages import EmailAction, Event, SendEmail, Stamps, Terms, Trigger
 
@@ -143,3 +155,16 @@ class TestEffect:
 )
 def test_durations_are_written_as_people_do(duration: int, written: str) -> None:
     assert text(duration) == written
+
+
+@pytest.mark.parametrize(
+    ("unwanted", "reason"),
+    [
+        ((EVERYTHING,), "suppressed: unsubscribed"),
+        (("nudge",), "suppressed: unsubscribed from category nudge"),
+        (("news",), ""),
+    ],
+)
+def test_what_a_person_does_not_want_is_not_sent(unwanted: tuple[str, ...], reason: str) -> None:
+    decision = decide(fired(category="nudge"), Standing(unwanted=unwanted), DEFAULT, NOW)
+    assert (decision.outcome, decision.reason) == ("suppressed" if reason else "send", reason)

@@ -54,7 +54,7 @@ def test_the_least_that_is_needed() -> None:
         ({"MAX_EVENT_NAMES": "0"}, "MAX_EVENT_NAMES and MAX_PROPERTY_NAMES must be at least 1"),
         (
             {"PUBLIC_URL": "events.shop.example"},
-            "PUBLIC_URL must be like https://events.shop.example, with no path behind it",
+            "PUBLIC_URL: must be like https://events.shop.example, with no path behind it",
         ),
         ({"PARTITIONS": "0"}, "PARTITIONS must be at least 1"),
     ],
