@@ -497,6 +497,43 @@ class SweepProgress(Struct):
     seconds: float
 
 
+class GetResults(Struct):
+    """Request on ``results.get``: what came of the triggers of ``rule`` (of all, if none) that fired from ``since`` on.
+    ``window``: for how long a purchase counts after a click, and after a firing."""
+
+    since: Instant
+    window: Duration
+    rule: str = ""
+
+
+class RuleResults(Struct, frozen=True):
+    """How many triggers of a rule fired, and of those: how they ended, what people (and machines) did with the mails, the
+    purchases put down to them (``revenue`` by currency), and how many of those mailed, and of those held out, bought."""
+
+    rule: str
+    fired: int
+    sent: int
+    suppressed: int
+    held_out: int
+    expired: int
+    failed: int
+    uncertain: int
+    opened: int
+    opened_by_machine: int
+    clicked: int
+    unsubscribed: int
+    conversions: int
+    sent_bought: int
+    held_out_bought: int
+    revenue: dict[str, float]
+
+
+class ResultsFound(Struct):
+    """Reply to ``GetResults``."""
+
+    rules: list[RuleResults]
+
+
 # --- TRIGGERS and SENDS -----------------------------------------------------------------------------------------------
 
 

@@ -29,6 +29,7 @@ POLICY_FORECAST = "policy.forecast"
 CONSENTS_GET = "consents.get"
 SUPPRESSIONS_PUT = "suppressions.put"
 SWEEP_PROGRESS = "sweep.progress"
+RESULTS_GET = "results.get"
 HISTORY_READ = "history.read"
 HISTORY_LINKS = "history.links"
 

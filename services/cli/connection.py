@@ -73,15 +73,17 @@ async def _bus() -> AsyncIterator[Bus]:
         await bus.close()
 
 
-async def ask(bus: Bus, service: str, subject: str, request: Struct, reply: type[T]) -> T:
+async def ask(
+    bus: Bus, service: str, subject: str, request: Struct, reply: type[T], *, timeout_s: float = ANSWER_S
+) -> T:
     """``service`` is its name to people. Raises ``Failure``."""
     try:
-        return await bus.request(subject, request, reply, timeout_s=ANSWER_S)
+        return await bus.request(subject, request, reply, timeout_s=timeout_s)
     except NoResponders as error:
         hint = "it is not running" if str(error).startswith("nobody") else str(error)
         raise Failure(f"{service} does not answer: {hint}") from None
     except RequestTimeout:
-        raise Failure(f"{service} does not answer within {ANSWER_S:g} s") from None
+        raise Failure(f"{service} does not answer within {timeout_s:g} s") from None
     except BusUnavailable as error:
         raise Failure(f"{service} cannot be asked: {error}") from None
     except RequestRefused as error:

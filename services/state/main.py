@@ -18,7 +18,7 @@ from services.state.stragglers import sweep_stragglers
 from services.state.sweep import Sweep
 from shared import subjects
 from shared.endpoints import Endpoint, serve_endpoints
-from shared.messages import GetSweep, ReadHistory, ReadLinks
+from shared.messages import GetResults, GetSweep, ReadHistory, ReadLinks
 from shared.runtime import Runtime
 from shared.runtime import main as run_service
 
@@ -54,6 +54,7 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
         [
             Endpoint(subjects.HISTORY_READ, ReadHistory, records.on_history),
             Endpoint(subjects.HISTORY_LINKS, ReadLinks, records.on_links),
+            Endpoint(subjects.RESULTS_GET, GetResults, records.on_results),
             Endpoint(subjects.SWEEP_PROGRESS, GetSweep, records.on_sweep),
         ],
     )

@@ -1,9 +1,19 @@
-"""Answering what is recorded: histories for back-tests, links, and how far a sweep is."""
+"""Answering what is recorded: histories for back-tests, links, how far a sweep is, and what rules came to."""
 
 from services.state.interest import Following
 from services.state.store import Store
 from shared.bus import encode
-from shared.messages import GetSweep, HistoryRead, LinksRead, ReadHistory, ReadLinks, RecordedEvent, SweepProgress
+from shared.messages import (
+    GetResults,
+    GetSweep,
+    HistoryRead,
+    LinksRead,
+    ReadHistory,
+    ReadLinks,
+    RecordedEvent,
+    ResultsFound,
+    SweepProgress,
+)
 
 PEOPLE = 200
 EVENTS = 1500
@@ -34,6 +44,9 @@ class Records:
 
     async def on_sweep(self, _: GetSweep) -> SweepProgress:
         return await self._store.progress(self._following.memory.watched)
+
+    async def on_results(self, request: GetResults) -> ResultsFound:
+        return ResultsFound(await self._store.results(request))
 
 
 def _fitting(events: list[RecordedEvent]) -> list[RecordedEvent]:

@@ -29,10 +29,21 @@ from shared import db
 from shared.bus import encode as encode_message
 from shared.clock import Instant
 from shared.errors import StartError
-from shared.messages import Event, PastTrigger, Properties, RecordedEvent, SweepProgress, Trigger
+from shared.messages import (
+    Event,
+    GetResults,
+    PastTrigger,
+    Properties,
+    RecordedEvent,
+    RuleResults,
+    SweepProgress,
+    Trigger,
+)
 
 _FOLDER = Path(__file__).parent / "sql"
 MIGRATIONS = _FOLDER / "migrations"
+RESULTS_S = 60.0
+"""How long counting may take what rules came to, over everybody they fired for."""
 _SQL = db.queries(_FOLDER / "queries.sql")
 
 BY_KEY = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
@@ -158,6 +169,10 @@ class Store:
         row = await self._pool.fetchrow(_SQL["progress"], revision)
         assert row is not None, "an aggregate answers one row"
         return SweepProgress(revision, *row)
+
+    async def results(self, request: GetResults) -> list[RuleResults]:
+        rows = await self._pool.fetch(_SQL["results"], request.since, request.rule, request.window, timeout=RESULTS_S)
+        return [RuleResults(**{**row, "revenue": msgspec.json.decode(row["revenue"])}) for row in rows]
 
     # --- Sweeps -------------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ DENIED_S = 0.4
 """A subject without permission is not answered at all, so a refusal takes this long."""
 
 PUBLISHES = {
-    "tracker": {"events.3.site"},
+    "tracker": {"events.3.site", "events.3.outcome"},
     "state": {"triggers.3", "dead.state", "events.3.actor"},
     "rule_evaluator": {"$KV.INTEREST.live"},
     "throttle": {"sends.email", "sends.webhook", "events.3.outcome", "dead.throttle"},
@@ -29,7 +29,7 @@ PUBLISHES = {
 STORED = sorted(set[str]().union(*PUBLISHES.values()))
 
 REQUESTS = {
-    "tracker": set[str](),
+    "tracker": {"consents.get"},
     "state": {"rules.evaluate", "people.get.3"},
     "rule_evaluator": {"history.read", "history.links", "policy.forecast"},
     "throttle": set[str](),
@@ -37,7 +37,7 @@ REQUESTS = {
     "operator": {
         *("rules.evaluate", "rules.verify", "rules.put", "rules.list", "rules.get", "rules.delete", "rules.schema"),
         *("rules.explain", "rules.backtest", "policy.put", "policy.get", "policy.forecast", "suppressions.put"),
-        *("people.get.3", "sweep.progress"),
+        *("people.get.3", "sweep.progress", "results.get"),
     },
 }
 SERVERS = {
@@ -47,6 +47,8 @@ SERVERS = {
     "people": "state",
     "sweep": "state",
     "history": "state",
+    "results": "state",
+    "consents": "throttle",
 }
 ASKED = set[str]().union(*REQUESTS.values())
 
