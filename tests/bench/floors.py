@@ -5,6 +5,8 @@ import itertools
 import multiprocessing
 import os
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
@@ -48,20 +50,27 @@ def _serve_bare(port: int) -> None:
     uvloop.run(run())
 
 
-async def aiohttp_decodes() -> float:
-    """Requests a second: one aiohttp process that decodes the same struct and answers, the same load generator."""
+@asynccontextmanager
+async def bare_server() -> AsyncIterator[int]:
+    """One aiohttp process that decodes the same struct and answers; its port."""
     port = free_port()
     server = multiprocessing.get_context("spawn").Process(target=_serve_bare, args=(port,), daemon=True)
     server.start()
     try:
         await _listens(port)
+        yield port
+    finally:
+        server.terminate()
+        server.join()
+
+
+async def aiohttp_decodes() -> float:
+    """Requests a second of the bare server, from the same load generator."""
+    async with bare_server() as port:
         end = time.perf_counter() + SECONDS
         events = ({"user_id": f"u{n}", "event": "product_viewed", "event_id": str(n)} for n in itertools.count())
         sent = await send(port, "key", events, rate=0, until=lambda: time.perf_counter() > end)
         return len(sent.accepted) / SECONDS
-    finally:
-        server.terminate()
-        server.join()
 
 
 async def _listens(port: int) -> None:
