@@ -84,7 +84,7 @@ def read(shop: ShopName, topic: str, body: bytes) -> Told:
 
 def _cart(cart: Payload) -> Told:
     """What was added, line by line, and what is in it now. A line that is told again is the same event."""
-    token, at = cart.must(table.CART), cart.must(table.WHEN["cart_updated"])
+    token, at = cart.must(table.TOKEN), cart.must(table.WHEN["cart_updated"])
     person, prefix = f"cart:{token}", f"{cart.shop}.cart.{token}"
     products = cart.products(table.CART_PRODUCT)
     items: list[EventIn | Flaw] = [
@@ -122,7 +122,7 @@ def _line_id(product: Properties) -> str:
 
 def _checkout(checkout: Payload) -> Told:
     """Its customer becomes known bit by bit; it began once."""
-    token = checkout.must(table.CART)
+    token = checkout.must(table.TOKEN)
     prefix = f"{checkout.shop}.checkout.{token}"
     who = _who(checkout, f"checkout:{token}")
     items = _ties(checkout, who, prefix, checkout.told(table.CHANGED))
@@ -157,7 +157,7 @@ def _order_event(name: str, order: Payload) -> Told:
 def _customer(customer: Payload) -> Told:
     content = {"customer": customer.content, "billing": find(customer.content, "billing")}
     wrapped = Payload(customer.shop, content)
-    number = wrapped.must(table.NUMBER)
+    number = wrapped.must(table.IDS["number"])
     at = wrapped.must(table.WHEN["identify"])
     return Told(_ties(wrapped, _Who(number, None), f"{customer.shop}.customer.{number}", at))
 
@@ -177,9 +177,9 @@ def _event(name: str, payload: Payload, who: _Who, event_id: str) -> EventIn:
 
 def _who(payload: Payload, otherwise: str | None) -> _Who:
     """A customer is known by the number, a guest by the address, and who is neither by the cart."""
-    cart = payload.told(table.OF_CART)
+    cart = payload.told(table.IDS["cart"])
     return _Who(
-        payload.told(table.NUMBER) or payload.told(table.ADDRESS),
+        payload.told(table.IDS["number"]) or payload.told(table.IDS["address"]),
         f"cart:{cart}" if cart else otherwise,
     )
 
@@ -189,9 +189,9 @@ def _ties(payload: Payload, who: _Who, prefix: str, at: str | None) -> list[Even
     if who.user_id is None:
         return []
     found: list[EventIn | Flaw] = [_identify(who, payload.properties(table.PROFILE), prefix, at)]
-    if browser := payload.told(table.BROWSER):
+    if browser := payload.told(table.IDS["browser"]):
         found.append(_identify(who._replace(anonymous_id=browser), {}, prefix, at))
-    number, address = payload.told(table.NUMBER), payload.told(table.OWN_ADDRESS)
+    number, address = payload.told(table.IDS["number"]), payload.told(table.IDS["account_address"])
     if number and address:
         found.append(alias(number, address, at))
     return found

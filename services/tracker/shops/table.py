@@ -150,12 +150,15 @@ PROFILE: Sources = {
 }
 """What ``identify`` says. What is told of a customer alone stands below ``customer`` here, as it does in an order."""
 
-NUMBER = Source(identifier, ("customer.id",), ("customer.id", "customer_id"))
-"""A customer's."""
-OWN_ADDRESS = Source(email_id, ("customer.email",), ("customer.email",))
-"""The address of the customer's account, which no other has. What is typed into an order may be somebody else's."""
-ADDRESS = Source(email_id, ("customer.email", "email"), ("billing.email",))
-CART = Source(token, ("token",))
-OF_CART = Source(token, ("cart_token",))
-"""The cart that became this checkout or order."""
-BROWSER = Source(anonymous_id, ("note_attributes",), ("meta_data",))
+IDS: Sources = {
+    "number": Source(identifier, ("customer.id",), ("customer.id", "customer_id")),
+    # an account's, which no other account has; what is typed into an order may be somebody else's
+    "account_address": Source(email_id, ("customer.email",), ("customer.email",)),
+    "address": Source(email_id, ("customer.email", "email"), ("billing.email",)),
+    "cart": Source(token, ("cart_token",)),
+    "browser": Source(anonymous_id, ("note_attributes",), ("meta_data",)),
+}
+"""Under which ids somebody is known."""
+
+TOKEN = Source(token, ("token",))
+"""Of a cart, and of a checkout."""
