@@ -14,6 +14,8 @@ Product = dict[str, Any]
 _NAME_LENGTH = 200
 _URL_LENGTH = 2048
 _NOT_WANTED = frozenset({"removed_from_cart", "purchased"})
+_LISTING = frozenset({"cart_updated", "checkout_started"})
+"""Events that may list several products, under ``products``."""
 
 
 def looked_at(because: Sequence[HistoryEvent], history: Sequence[HistoryEvent]) -> list[Product]:
@@ -27,17 +29,23 @@ def looked_at(because: Sequence[HistoryEvent], history: Sequence[HistoryEvent]) 
     fired = {event.n for event in because}
     order = [event for event in wanted if event.n in fired] + [event for event in wanted if event.n not in fired]
     known = _details(latest_first)
-    return [known[key] for key in dict.fromkeys(map(_key, order)) if key]
+    keys = [_key(properties) for event in order for properties in _about(event)]
+    return [known[key] for key in dict.fromkeys(keys) if key]
 
 
 def in_cart(because: Sequence[HistoryEvent], history: Sequence[HistoryEvent]) -> list[Product]:
-    """What was added to the cart and neither taken out nor bought since; the latest first, with its quantity."""
+    """What was added to the cart and neither taken out nor bought since; the latest first, with its quantity.
+
+    ``cart_updated`` says what is in it from then on: its ``products``, the latest first.
+    """
     events = sorted(_together(because, history), key=_when)
     quantities: dict[str, Decimal] = {}
     for event in events:
-        key = _key(event)
+        key = _key(event.properties)
         if event.name == "purchased":
             quantities.clear()
+        elif event.name == "cart_updated" and isinstance(event.properties.get("products"), list):
+            quantities = _content(event)
         elif key and event.name == "added_to_cart":
             quantities[key] = quantities.pop(key, Decimal(0)) + (_quantity(event.properties) or 1)
         elif key and event.name == "removed_from_cart" and key in quantities:
@@ -48,6 +56,15 @@ def in_cart(because: Sequence[HistoryEvent], history: Sequence[HistoryEvent]) ->
                 del quantities[key]
     known = _details(reversed(events))
     return [{**known[key], "quantity": quantities[key]} for key in reversed(quantities)]
+
+
+def _content(event: HistoryEvent) -> dict[str, Decimal]:
+    """The quantities of the products that the event lists, in the order in which they came to be there."""
+    quantities: dict[str, Decimal] = {}
+    for properties in reversed(_listed(event)):
+        if key := _key(properties):
+            quantities[key] = quantities.pop(key, Decimal(0)) + (_quantity(properties) or 1)
+    return quantities
 
 
 def web_url(value: object) -> str | None:
@@ -73,23 +90,33 @@ def _when(event: HistoryEvent) -> tuple[int, int]:
     return event.timestamp, event.n
 
 
-def _key(event: HistoryEvent) -> str:
-    """What tells a product apart; empty if the event is about none."""
-    given = event.properties.get("product_id")
+def _about(event: HistoryEvent) -> Sequence[Properties]:
+    """The properties of the products that the event is about: its own, and those it lists."""
+    return [event.properties, *_listed(event)]
+
+
+def _listed(event: HistoryEvent) -> Sequence[Properties]:
+    listed = event.properties.get("products") if event.name in _LISTING else None
+    return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+
+
+def _key(properties: Properties) -> str:
+    """What tells a product apart; empty if they are no product's."""
+    given = properties.get("product_id")
     if isinstance(given, str | int) and not isinstance(given, bool) and given != "":
         return f"id {given}"
-    name = _text(event.properties.get("name"))
+    name = _text(properties.get("name"))
     return f"name {name}" if name else ""
 
 
 def _details(latest_first: Iterable[HistoryEvent]) -> dict[str, Product]:
     known: dict[str, Product] = {}
-    for event in latest_first:
-        key = _key(event)
+    for properties in (each for event in latest_first for each in _about(event)):
+        key = _key(properties)
         if not key:
             continue
         product = known.setdefault(key, {})
-        for name, value in _product(event.properties).items():
+        for name, value in _product(properties).items():
             if product.get(name) is None:
                 product[name] = value
     return known

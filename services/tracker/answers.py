@@ -103,10 +103,18 @@ class CallsRefused(Struct):
     success: bool = False
 
 
+class WebhookTaken(Struct, omit_defaults=True):
+    """``note``: why a webhook is not used."""
+
+    accepted: int
+    rejected: list[Rejected]
+    note: str = ""
+
+
 encode = msgspec.json.Encoder().encode
 REQUESTS = {
     (call, outcome): metrics.TRACKER_REQUESTS.labels(call, outcome)
-    for call in ("pixel", "events", "segment", "settings", "open", "click", "unsubscribe")
+    for call in ("pixel", "events", "segment", "settings", "shopify", "woocommerce", "open", "click", "unsubscribe")
     for outcome in ("accepted", *(answer.outcome for answer in ANSWERS.values()))
 }
 EVENTS_ACCEPTED = metrics.TRACKER_EVENTS.labels("accepted")

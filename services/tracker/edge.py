@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Protocol
 
 import structlog
@@ -21,6 +22,7 @@ from services.tracker.answers import (
     CallsAccepted,
     CallsRefused,
     NoneValid,
+    WebhookTaken,
     encode,
     error_answer,
     refuse,
@@ -30,6 +32,7 @@ from services.tracker.events import EventIn, Origin, Read, Taken, read_body, rea
 from services.tracker.flaws import Flaw
 from services.tracker.guard import Guard
 from services.tracker.keys import NOBODY, Access, Key, key_in_authorization
+from services.tracker.shops import SHOPS, Shop
 from shared.clock import Clock
 from shared.messages import Event
 
@@ -45,7 +48,7 @@ class Store(Protocol):
 
 class Edge:
     """The calls of the tracker. ``body_timeout_s``: how long a sender may take over its body. ``public_url``: where sites
-    reach it, if that is not what their requests say."""
+    reach it, if that is not what their requests say. ``shop_secrets``: of each shop that sends webhooks, by its name."""
 
     def __init__(
         self,
@@ -56,6 +59,7 @@ class Edge:
         pixel_key_required: bool,
         body_timeout_s: float,
         public_url: str = "",
+        shop_secrets: Mapping[str, Sequence[str]] = MappingProxyType({}),
     ) -> None:
         self._store = store
         self._guard = guard
@@ -63,6 +67,7 @@ class Edge:
         self._pixel_key_required = pixel_key_required
         self._body_timeout_s = body_timeout_s
         self._public_url = public_url
+        self._shop_secrets = shop_secrets
 
     async def pixel(self, request: web.BaseRequest) -> web.Response:
         """``GET /track``: one event in the query. The answer is an image whatever happens."""
@@ -100,6 +105,22 @@ class Edge:
         accepted = CallsAccepted(len(taken.events), taken.rejected)
         return web.Response(body=encode(accepted), headers={**headers, **JSON})
 
+    async def webhook(self, request: web.BaseRequest) -> web.Response:
+        """``POST /v1/shops/shopify`` and ``/v1/shops/woocommerce``. What cannot be an event is answered 200 as well: a shop
+        sends again whatever is answered otherwise, and in the end sends nothing any more."""
+        shop = SHOPS[request.path]
+        secrets = self._shop_secrets.get(shop.name)
+        if not secrets:
+            error = f"{shop.setting} is not set: no webhooks of {shop.name} are taken"
+            return error_answer(404, error, {"Beckon-Error": error})
+        try:
+            taken, headers = await self._webhook(request, shop, secrets)
+        except REFUSED as error:
+            answer = refuse(shop.name, error)
+            return error_answer(answer.status, str(error), answer.headers)
+        REQUESTS[shop.name, "accepted"].inc()
+        return web.Response(body=encode(taken), headers={**headers, **JSON})
+
     async def settings(self, request: web.BaseRequest) -> web.Response:
         """``GET /v1/projects/KEY/settings``: where Segment's browser library, given this server as its ``cdnURL``, learns
         that this server is where it sends to, and that there is nothing else to load."""
@@ -114,6 +135,21 @@ class Edge:
         here = {"apiKey": key, "apiHost": f"{host}/v1", "protocol": protocol}
         told = {"integrations": {"Segment.io": here}, "plan": {}, "metrics": {"sampleRate": 0}, "remotePlugins": []}
         return web.Response(body=encode(told), headers={**JSON, "Cache-Control": "no-store"})
+
+    async def _webhook(
+        self, request: web.BaseRequest, shop: Shop, secrets: Sequence[str]
+    ) -> tuple[WebhookTaken, Mapping[str, str]]:
+        data = await body.read(request, self._body_timeout_s, any_type=shop.ping is not None)  # which is a form
+        if shop.is_ping(data):
+            return WebhookTaken(0, [], "a ping says nothing"), {}
+        told = shop.read(data, request.headers, secrets)
+        if not told.items:
+            return WebhookTaken(0, [], told.note), {}
+        try:
+            taken, headers = await self._store_all(request, shop.name, shop.key, told.items)
+        except NoneValid as error:
+            return WebhookTaken(0, error.rejected), {}
+        return WebhookTaken(len(taken.events), taken.rejected), headers
 
     def _admit(self, request: web.BaseRequest, told: str | None) -> Key:
         return self._guard.admit(told, request.headers.get("Origin"), self._clock.now())

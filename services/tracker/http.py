@@ -14,6 +14,7 @@ from services.tracker.assets import Handler
 from services.tracker.edge import SETTINGS, Edge
 from services.tracker.mails import Mails
 from services.tracker.sdk import Sdk
+from services.tracker.shops import SHOPS
 
 log = structlog.get_logger()
 _REQUEST_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
@@ -30,6 +31,7 @@ def build_handler(edge: Edge, mails: Mails, sdk: Sdk) -> Handler:
         "/track": {"GET": edge.pixel},  # no HEAD: it would count as a view
         "/v1/events": {"POST": edge.events, "OPTIONS": preflight},
         **{path: {"POST": edge.call, "OPTIONS": preflight} for path in segment.PATHS},
+        **{path: {"POST": edge.webhook} for path in SHOPS},
         **{path: {"GET": handler, "HEAD": handler} for path, handler in assets.handlers(sdk).items()},
     }
     settings: dict[str, Handler] = {"GET": edge.settings}

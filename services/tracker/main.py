@@ -38,6 +38,7 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
         pixel_key_required=settings.pixel_key_required,
         body_timeout_s=settings.body_timeout_s,
         public_url=settings.public_url,
+        shop_secrets=settings.shop_secrets,
     )
     server, port = await listen(
         build_handler(edge, mails, sdk.load()),

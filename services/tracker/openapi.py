@@ -4,9 +4,10 @@ from typing import Any
 
 import msgspec
 
-from services.tracker.answers import ANSWERS, Accepted, CallsAccepted, CallsRefused, Refused
+from services.tracker.answers import ANSWERS, Accepted, CallsAccepted, CallsRefused, Refused, WebhookTaken
 from services.tracker.events import MAX_EVENTS, EventIn
 from services.tracker.segment import BatchIn, CallIn
+from services.tracker.shops import SHOPS, Shop
 from shared import names
 
 Schema = dict[str, Any]
@@ -35,7 +36,7 @@ _REASONS = {
 
 
 def describe() -> Schema:
-    structs = [EventIn, Accepted, Refused, CallIn, BatchIn, CallsAccepted, CallsRefused]
+    structs = [EventIn, Accepted, Refused, CallIn, BatchIn, CallsAccepted, CallsRefused, WebhookTaken]
     _, components = msgspec.json.schema_components(structs, ref_template=REFERENCE)
     calls = {"type": "array", "items": _ref("CallIn"), "minItems": 1, "maxItems": MAX_EVENTS}
     components["BatchIn"]["properties"]["batch"] = calls
@@ -53,6 +54,7 @@ def describe() -> Schema:
             "/v1/events": {"post": _events()},
             "/track": {"get": _pixel(components["EventIn"]["properties"])},
             **{f"/v1/{kind}": {"post": _call(kind)} for kind in _SUMMARIES},
+            **{path: {"post": _webhook(shop)} for path, shop in SHOPS.items()},
             "/v1/projects/{key}/settings": {"get": _settings()},
             "/o/{token}.gif": {"get": _image_link()},
             "/c/{token}": {"get": _click()},
@@ -141,6 +143,24 @@ def _call(kind: str) -> Schema:
         "responses": {
             "200": _answer("Every call counted in `accepted` is stored", "CallsAccepted"),
             **_refusals("CallsRefused", *_statuses()),
+        },
+    }
+
+
+def _webhook(shop: Shop) -> Schema:
+    headers = {shop.topic: "what happened", shop.signature: f"of the body, by one of {shop.setting}"}
+    return {
+        "operationId": shop.name,
+        "summary": f"A webhook of {shop.name}, signed by the shop",
+        "security": [{}],
+        "parameters": [
+            {"name": name, "in": "header", "required": True, "description": description, "schema": {"type": "string"}}
+            for name, description in headers.items()
+        ],
+        "requestBody": _json({"type": "object"}, required=True),
+        "responses": {
+            "200": _answer("Every event counted in `accepted` is stored; nothing is to be sent again", "WebhookTaken"),
+            **_refusals("Refused", *sorted({404, *_statuses()} - {403})),
         },
     }
 

@@ -5,6 +5,7 @@ from services.tracker.events import event_name
 from services.tracker.guard import Budget, Guard
 from services.tracker.keys import Keys
 from services.tracker.limits import limits, parse_rate
+from services.tracker.shops.signatures import check_secrets
 from services.tracker.tokens import Tokens, parse_secrets
 from shared.links import Links, public_url
 from shared.settings import Common, check
@@ -22,6 +23,10 @@ class Settings(Common, frozen=True, kw_only=True):
     """``NAME:SECRET``, to verify the user tokens that the site's server signs."""
     protected_events: tuple[str, ...] = ()
     """Events that are taken with a secret key or a user token only, like ``purchased`` and ``identify``."""
+    shopify_secrets: tuple[str, ...] = ()
+    """What Shopify signs its webhooks with, at least 16 characters each; none: no webhooks of Shopify are taken."""
+    woocommerce_secrets: tuple[str, ...] = ()
+    """The same for WooCommerce."""
     rate_per_key: str = "20000:100000"
     """Events a second in the long run, and at once; 0: any number."""
     rate_per_address: str = "100:2000"
@@ -55,6 +60,8 @@ class Settings(Common, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         Common.__post_init__(self)
         self.guard()
+        check("SHOPIFY_SECRETS", lambda: check_secrets(self.shopify_secrets))
+        check("WOOCOMMERCE_SECRETS", lambda: check_secrets(self.woocommerce_secrets))
         if min(self.max_event_names, self.max_property_names) < 1:
             raise ValueError("MAX_EVENT_NAMES and MAX_PROPERTY_NAMES must be at least 1")
         check("PUBLIC_URL", lambda: public_url(self.public_url))
@@ -67,6 +74,11 @@ class Settings(Common, frozen=True, kw_only=True):
             raise ValueError(f"PUBLISH_CAPACITY_MIB must be at least {LARGEST_REQUEST_MIB}, for one large request")
         if min(self.body_timeout_s, self.publish_timeout_s) <= 0:
             raise ValueError("BODY_TIMEOUT_S and PUBLISH_TIMEOUT_S must be greater than 0")
+
+    @property
+    def shop_secrets(self) -> dict[str, tuple[str, ...]]:
+        """By the shop's name."""
+        return {"shopify": self.shopify_secrets, "woocommerce": self.woocommerce_secrets}
 
     def guard(self) -> Guard:
         """Who may send what. Raises ``ValueError``."""

@@ -18,7 +18,7 @@ EXAMPLES = int(os.environ.get("OPENAPI_EXAMPLES", "10"))
 
 @pytest.fixture
 async def tracker(idle_tracker: Tracker) -> Tracker:
-    await idle_tracker.start(LOG_LEVEL="error")
+    await idle_tracker.start(LOG_LEVEL="error", SHOPIFY_SECRETS="s" * 16, WOOCOMMERCE_SECRETS="w" * 16)
     return idle_tracker
 
 

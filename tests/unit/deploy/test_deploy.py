@@ -129,7 +129,7 @@ def cluster_environment(service: str, *, production: bool) -> dict[str, str]:
     return environment
 
 
-def secret(name: str, key: str) -> str:
+def secret(name: str, key: str, optional: bool = False) -> str:
     urls = {"SMTP_URL": "smtp://mail.example.com", "ADMIN_DATABASE_URL": "postgresql://admin:x@db.example.com/beckon"}
     return urls.get(key, f"{name}.{key}-of-thirty-two-characters")
 

@@ -87,7 +87,42 @@ def test_long_names_are_cut_and_lines_joined() -> None:
     assert product["name"].endswith("…")
 
 
+def test_those_that_an_event_lists_are_looked_at_too_and_say_what_others_do_not() -> None:
+    listed = [{"product_id": "b", "name": "Jug", "image_url": "https://shop.test/b.jpg"}, {"product_id": "a"}, 7, {}]
+    history = [
+        event(1, "product_viewed", "a", name="Kettle"),
+        event(2, "checkout_started", products=listed, total=9),
+        event(3, "added_to_cart", "b", price=4),
+        event(4, "checkout_started", products="none"),
+        event(5, "purchased", products=[{"product_id": "x"}]),
+    ]
+    jug, kettle = looked_at([], history)
+    assert (jug["name"], jug["price"], jug["image_url"]) == ("Jug", 4, "https://shop.test/b.jpg")
+    assert kettle["name"] == "Kettle"
+
+
 class TestCart:
+    def test_an_update_says_all_that_is_in_it(self) -> None:
+        history = [
+            event(1, "added_to_cart", "a", name="Kettle"),
+            event(2, "added_to_cart", "b"),
+            event(3, "cart_updated", products=[{"product_id": "c", "quantity": 2}, {"product_id": "a"}, {"x": 1}]),
+        ]
+        cart = in_cart([], history)
+        assert [(each["product_id"], each["quantity"]) for each in cart] == [("c", 2), ("a", 1)]
+        assert cart[1]["name"] == "Kettle"
+
+    def test_what_happens_after_an_update_counts_on_from_it(self) -> None:
+        update = event(1, "cart_updated", products=[{"product_id": "a", "quantity": 2}, {"product_id": "a"}])
+        assert [each["quantity"] for each in in_cart([], [update, event(2, "added_to_cart", "a")])] == [4]
+        assert ids(in_cart([], [update, event(2, "added_to_cart", "b")])) == ["b", "a"]
+        assert in_cart([], [update, event(2, "purchased")]) == []
+
+    def test_an_update_without_a_product_empties_it_and_one_without_a_list_says_nothing(self) -> None:
+        added = event(1, "added_to_cart", "a")
+        assert in_cart([], [added, event(2, "cart_updated", products=[])]) == []
+        assert ids(in_cart([], [added, event(2, "cart_updated", total=0)])) == ["a"]
+
     def test_what_was_added_is_in_it_the_latest_first(self) -> None:
         history = [event(1, "added_to_cart", "a"), event(2, "product_viewed", "x"), event(3, "added_to_cart", "b")]
         assert ids(in_cart([], history)) == ["b", "a"]

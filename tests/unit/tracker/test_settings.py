@@ -43,6 +43,11 @@ def test_the_least_that_is_needed() -> None:
             "USER_TOKEN_SECRETS: number 1 is not NAME:SECRET with at least 32 characters of secret",
         ),
         (
+            {"SHOPIFY_SECRETS": "long-enough-to-be-kept,too-short"},
+            "SHOPIFY_SECRETS: number 2 has fewer than 16 characters",
+        ),
+        ({"WOOCOMMERCE_SECRETS": "too-short"}, "WOOCOMMERCE_SECRETS: number 1 has fewer than 16 characters"),
+        (
             {"PROTECTED_EVENTS": "a/b"},
             "PROTECTED_EVENTS: event: 'a/b' is not 1 to 64 letters, digits, spaces, or any of _ . : -",
         ),
