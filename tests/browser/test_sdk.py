@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page
 
-from shared.messages import Event
+from shared.clock import SECOND
 from tests.support.browser import Site
 from tests.support.stack import until
-from tests.support.tracker import WRITE, Tracker
+from tests.support.tracker import WRITE, Tracker, events
 
 pytestmark = pytest.mark.unwatched
 
@@ -29,20 +29,6 @@ def snippet(tracker: Tracker, options: str = "") -> str:
 
 def page_of(tracker: Tracker, body: str = "", options: str = "") -> str:
     return f"<!doctype html><title>A shop</title>{snippet(tracker, options)}<body>{body}</body>"
-
-
-async def events(tracker: Tracker, *names: str, within_s: float = 10) -> list[Event]:
-    """Everything that is stored, once it is events of these names, in any order."""
-
-    async def stored() -> list[Event]:
-        found = await tracker.stored()
-        return found if Counter(each.name for each in found) == Counter(names) else []
-
-    try:
-        return await until(stored, within_s=within_s)
-    except AssertionError:
-        found = [each.name for each in await tracker.stored()]
-        raise AssertionError(f"stored {found}, expected {list(names)}") from None
 
 
 async def visit(context: Browser | BrowserContext, url: str) -> Page:
@@ -91,6 +77,27 @@ async def test_a_visit(browser: Browser, site: Site, tracker: Tracker) -> None:
     )
     assert (last.person, last.anonymous_id) == ("ada", viewed.person)
     assert await page.evaluate("document.cookie") == ""
+
+
+async def test_the_site_has_the_last_word(browser: Browser, site: Site, tracker: Tracker) -> None:
+    told = """, before: event => {
+      if (event.event === "secret") return false;
+      event.timestamp -= 60000;
+      delete event.context.page;
+      event.properties.by = event.user_id || event.anonymous_id;
+    }"""
+    site.pages["/"] = page_of(tracker, options=told)
+    page = await visit(browser, f"{site.url}/")
+    await call(page, "track", "secret")
+    await call(page, "identify", "ada")
+    await call(page, "cart", 1)
+    await page.close(run_before_unload=True)
+    found = {each.name: each for each in await events(tracker, "page_viewed", "identify", "cart_abandonment")}
+    assert found["page_viewed"].properties["by"] == found["page_viewed"].anonymous_id
+    assert found["cart_abandonment"].properties == {"quantity": 1, "by": "ada"}
+    for each in found.values():
+        assert 60 * SECOND <= each.received - each.timestamp < 90 * SECOND
+        assert "page" not in each.context
 
 
 async def test_elements_say_what_they_mean(browser: Browser, site: Site, tracker: Tracker) -> None:

@@ -1,13 +1,14 @@
 """A running tracker and a client of it."""
 
 import json
+from collections import Counter
 from typing import Any
 
 import aiohttp
 
 from shared import subjects
 from shared.messages import Event
-from tests.support.stack import Service, Stack
+from tests.support.stack import Service, Stack, until
 
 WRITE, SECRET = "wk_public", "sk_secret"
 GIF_SIZE = 43
@@ -50,3 +51,17 @@ class Tracker:
 
     async def stored(self) -> list[Event]:
         return await self.stack.messages(subjects.EVENTS, Event)
+
+
+async def events(tracker: Tracker, *names: str, within_s: float = 10) -> list[Event]:
+    """Everything that is stored, once it is events of these names, in any order."""
+
+    async def stored() -> list[Event]:
+        found = await tracker.stored()
+        return found if Counter(each.name for each in found) == Counter(names) else []
+
+    try:
+        return await until(stored, within_s=within_s)
+    except AssertionError:
+        found = [each.name for each in await tracker.stored()]
+        raise AssertionError(f"stored {found}, expected {list(names)}") from None

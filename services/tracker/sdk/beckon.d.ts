@@ -13,6 +13,17 @@ export interface Product extends Properties {
   quantity?: number;
 }
 
+/** An event as it is about to be kept and sent. `timestamp` is in epoch milliseconds. */
+export interface Event {
+  event: string;
+  timestamp: number;
+  event_id: string;
+  anonymous_id: string;
+  user_id?: string;
+  properties: Properties;
+  context: Properties;
+}
+
 export interface Options {
   /** Where the tracker is; the origin of the script if it was loaded by a `<script src>`. */
   url?: string;
@@ -22,6 +33,8 @@ export interface Options {
   cookie?: string;
   /** Whether views of pages are reported by themselves, also where history changes without a load. */
   pages?: boolean;
+  /** Sees each event before it is kept and sent, may change it, and keeps it from being sent by answering `false`. */
+  before?: (event: Event) => boolean | void;
 }
 
 export interface Beckon {

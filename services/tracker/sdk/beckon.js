@@ -19,6 +19,7 @@
   var base = script && script.src ? new URL(script.src).origin : location.origin;
   var pages = given.pages !== "off";
   var cookieDomain = given.cookie;
+  var before;
 
   var local = openLocal();
   var kept = {}; // instead of storage: before consent, and where storage is blocked or full
@@ -103,6 +104,7 @@
     }
     event.anonymous_id = anonymousId();
     event.user_id = event.user_id || get("user") || undefined;
+    if (before && before(event) === false) return;
     var older = waiting();
     older.slice(0, Math.max(0, older.length + 1 - MOST_WAITING)).forEach(remove);
     set("e." + event.timestamp + "." + (1000 + (count++ % 1000)) + event.event_id, JSON.stringify(event));
@@ -322,6 +324,7 @@
       key = writeKey;
       base = options.url || base;
       cookieDomain = options.cookie || cookieDomain;
+      before = options.before;
       if ("pages" in options) pages = options.pages;
       begin(options.consent);
     },
