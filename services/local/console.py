@@ -1,4 +1,4 @@
-"""The start page: every address, how to send an event, how the processes are, the inbox."""
+"""The start page: every address, the way into the sample shop, how the processes are, the inbox."""
 
 from aiohttp import web
 from msgspec import Struct
@@ -13,6 +13,7 @@ class Status(Struct, frozen=True):
 
     tracker: str
     inbox: str
+    shop: str
     smtp: str
     nats: str
     database: str
@@ -45,6 +46,7 @@ def _status(system: System) -> Status:
     return Status(
         tracker=system.doors.tracker,
         inbox=system.doors.inbox,
+        shop=system.doors.shop,
         smtp=_without_login(system.doors.smtp),
         nats=_without_login(system.servers.nats("setup")),
         database=_without_login(system.servers.database("")),

@@ -160,6 +160,7 @@ def _is_supervisor(pid: int, home: Path) -> bool:
 def _print_addresses(run: RunFile, out: Console) -> None:
     shown = {
         "start page": run.console,
+        "sample shop": run.shop,
         "tracker": run.tracker,
         "inbox": run.inbox or "none: mails go to the SMTP server below",
         "write key": run.write_key,

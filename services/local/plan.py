@@ -50,11 +50,12 @@ class Servers(Struct, frozen=True):
 
 class Doors(Struct, frozen=True):
     """Where sites, people and mails come in. Where the mails go to a server of somebody else's there is no inbox, and its
-    port is 0."""
+    port is 0; so is the sample shop's where there is none."""
 
     tracker_port: int
     inbox_port: int
     smtp: str
+    shop_port: int = 0
 
     @property
     def tracker(self) -> str:
@@ -63,6 +64,10 @@ class Doors(Struct, frozen=True):
     @property
     def inbox(self) -> str:
         return f"http://127.0.0.1:{self.inbox_port}" if self.inbox_port else ""
+
+    @property
+    def shop(self) -> str:
+        return f"http://127.0.0.1:{self.shop_port}" if self.shop_port else ""
 
 
 def time_lapse(asked: str, kept: str, now: Instant) -> str:
@@ -118,7 +123,7 @@ def services(
         service("state", role="state"),
         service("rule_evaluator", role="rules"),
         service("throttle", role="throttle"),
-        service("mailer", role="mailer", SMTP_URL=doors.smtp),
+        service("mailer", role="mailer", SMTP_URL=doors.smtp, SITE_URL=environ.get("SITE_URL") or doors.shop),
     ]
 
 
@@ -130,6 +135,18 @@ def inbox(folder: Path, doors: Doors) -> Program:
         "PICTURES_DIR": str(EXAMPLES / "shop/pictures"),
     }
     return Program("inbox", "services.local.inbox", environ, f"{doors.inbox}/readyz")
+
+
+def shop(keys: Keys, doors: Doors, health_port: int) -> Program:
+    environ = {
+        "SHOP_DIR": str(EXAMPLES / "shop"),
+        "HTTP_PORT": str(doors.shop_port),
+        "HEALTH_PORT": str(health_port),
+        "TRACKER_PUBLIC_URL": doors.tracker,
+        "WRITE_KEY": keys.write_key,
+        "INBOX_URL": doors.inbox,
+    }
+    return Program("shop", "services.shop", environ, f"http://127.0.0.1:{health_port}/readyz")
 
 
 def database_url(admin: str, role: str, password: str) -> str:

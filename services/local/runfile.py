@@ -28,6 +28,8 @@ class RunFile(Struct, frozen=True):
     """The supervisor."""
     time_lapse: str = ""
     """As in ``TIME_LAPSE``, if time does not run as it does elsewhere."""
+    shop: str = ""
+    """The sample shop, where it runs."""
 
 
 def write_run_file(path: Path, run: RunFile) -> None:

@@ -18,7 +18,7 @@ from shared import logs
 
 log = structlog.get_logger()
 
-PREFERRED = Preferred(tracker=8080, inbox=8025, smtp=1025)
+PREFERRED = Preferred(tracker=8080, inbox=8025, smtp=1025, shop=8001)
 CONSOLE_PORT = 8000
 
 
@@ -44,7 +44,7 @@ async def _supervise(home: Path, lock: int) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     run_file = home / RUN_FILE
     async with asyncio.TaskGroup() as tasks:
-        system = System(home, os.environ, tasks, preferred=PREFERRED, inherit=[lock])
+        system = System(home, os.environ, tasks, preferred=PREFERRED, shop=True, inherit=[lock])
         try:
             if not await _started_before(stopping, system):
                 return

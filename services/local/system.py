@@ -31,7 +31,7 @@ _READY_S = 90.0
 _PROBE_S = 0.05
 _PORT_ATTEMPTS = 3
 # What takes work in stops first, what the others ask stops last. All of a stage stop at the same time.
-_STAGES = (("tracker",), ("state", "throttle", "mailer"), ("rule-evaluator", "inbox"))
+_STAGES = (("tracker", "shop"), ("state", "throttle", "mailer"), ("rule-evaluator", "inbox"))
 
 
 class Preferred(Struct, frozen=True):
@@ -40,14 +40,15 @@ class Preferred(Struct, frozen=True):
     tracker: int = 0
     inbox: int = 0
     smtp: int = 0
+    shop: int = 0
 
 
 class System:
     """One installation with its data in ``home``. ``start`` returns when everything is ready to take traffic.
 
     ``environ`` may name servers to use instead of embedded ones (``plan.ADDRESSES``) and what to run (``RULES_DIR`` …).
-    ``inherit``: descriptors that stay open in every process. ``tasks`` ends, and everything with it, if keeping a process
-    running fails.
+    ``shop``: the sample shop runs as well. ``inherit``: descriptors that stay open in every process. ``tasks`` ends, and
+    everything with it, if keeping a process running fails.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class System:
         tasks: asyncio.TaskGroup,
         *,
         preferred: Preferred = Preferred(),  # noqa: B008 - frozen
+        shop: bool = False,
         inherit: Sequence[int] = (),
     ) -> None:
         self.home = home
@@ -68,6 +70,7 @@ class System:
         self._environ = environ
         self._tasks = tasks
         self._preferred = preferred
+        self._shop = shop
         self._inherit = inherit
         self._kept: dict[str, KeptServer] = {}
         self._children: dict[str, Child] = {}
@@ -126,6 +129,7 @@ class System:
             secret_key=self.keys.secret_key,
             pid=os.getpid(),
             time_lapse=self.lapse,
+            shop=self.doors.shop,
         )
 
     async def stop(self) -> None:
@@ -170,6 +174,8 @@ class System:
         programs = plan.services(self.keys, self.servers, self.doors, self._environ, self._ports.take, self.lapse)
         if self.doors.inbox:
             programs.append(plan.inbox(self.home / "mails", self.doors))
+        if self._shop:
+            programs.append(plan.shop(self.keys, self.doors, self._ports.take()))
         for program in programs:
             child = self._children[program.name] = Child(program, self.logs, self._inherit)
             self._keeping.append(self._tasks.create_task(child.run(), name=f"keep {program.name}"))
@@ -177,10 +183,12 @@ class System:
 
     def _choose_doors(self) -> Doors:
         tracker_port = self._ports.take(self._preferred.tracker)
+        shop_port = self._ports.take(self._preferred.shop) if self._shop else 0
         if smtp := self._environ.get("SMTP_URL"):
-            return Doors(tracker_port, 0, smtp)
+            return Doors(tracker_port, 0, smtp, shop_port)
         smtp_port = self._ports.take(self._preferred.smtp)
-        return Doors(tracker_port, self._ports.take(self._preferred.inbox), f"smtp://127.0.0.1:{smtp_port}")
+        inbox_port = self._ports.take(self._preferred.inbox)
+        return Doors(tracker_port, inbox_port, f"smtp://127.0.0.1:{smtp_port}", shop_port)
 
     def _keep(self, kept: KeptServer) -> None:
         self._kept[kept.name] = kept

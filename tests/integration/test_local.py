@@ -98,9 +98,12 @@ def test_up_twice_at_once_killed_up_again_and_down(home: Path) -> None:
     assert sorted("is up already" in output for _, output in endings) == [False, True]
 
     addresses = json.loads((home / "run.json").read_text())
-    assert all(str(addresses[name]) in endings[0][1] for name in ("tracker", "console", "inbox", "write_key"))
+    assert all(str(addresses[name]) in endings[0][1] for name in ("tracker", "console", "shop", "inbox", "write_key"))
     assert (home / "run.json").stat().st_mode & 0o777 == 0o600
     assert b"<title>Beckon</title>" in get(addresses["console"])
+    assert b"Harbour Goods" in get(f"{addresses['shop']}/products/mug")
+    config = get_json(f"{addresses['shop']}/config.json")
+    assert config == {name: addresses[name] for name in ("tracker", "write_key", "inbox")}
     status = get_json(f"{addresses['console']}/api/status")
     assert addresses["secret_key"] not in json.dumps(status)
     processes = {process["name"]: process for process in status["processes"]}
@@ -121,7 +124,8 @@ def test_up_twice_at_once_killed_up_again_and_down(home: Path) -> None:
 
     assert run("up", home)[0] == 0
     addresses = json.loads((home / "run.json").read_text())
-    until("the mail came", lambda: mails_to(addresses, "ada"))
+    (mail,) = until("the mail came", lambda: mails_to(addresses, "ada"))
+    assert f'href="{addresses["shop"]}"'.encode() in get(f"{addresses['inbox']}/mails/{mail['id']}/html")
     assert run("status", home)[0] == 0
 
     code, output = run("down", home)

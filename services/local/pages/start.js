@@ -1,7 +1,5 @@
 // Shows /api/status, again and again: what runs, where, and how it is.
 
-import { openShop } from "/pages/shop.js";
-
 const POLL_MS = 2000;
 const find = (id) => document.getElementById(id);
 
@@ -34,12 +32,12 @@ function state(process) {
   return made;
 }
 
-const example = ({ tracker, write_key, inbox }) => `curl -X POST ${tracker}/v1/events -u ${write_key}: \\
+const example = ({ tracker, write_key, shop }) => `curl -X POST ${tracker}/v1/events -u ${write_key}: \\
   -H 'Content-Type: application/json' -d @- <<EOF
 [{"user_id": "ada", "event": "identify", "properties": {"email": "ada@example.com", "first_name": "Ada"}},
  {"user_id": "ada", "event": "added_to_cart", "timestamp": $(( $(date +%s) - 1797 )),
   "properties": {"product_id": "mug", "name": "Stoneware mug", "price": 24.5, "currency": "EUR",
-                 "image_url": "${inbox}/pictures/mug.png", "url": "https://shop.example/mug"}}]
+                 "image_url": "${shop}/pictures/mug.png", "url": "${shop}/products/mug"}}]
 EOF`;
 
 function frame(inbox) {
@@ -54,15 +52,15 @@ function frame(inbox) {
 async function poll() {
   try {
     const status = await (await fetch("/api/status")).json();
-    const { tracker, inbox, nats, database, smtp, write_key, folder, processes } = status;
-    const addresses = { tracker, inbox, nats, database, smtp, "write key": write_key, "data, logs": folder };
+    const { tracker, inbox, shop, nats, database, smtp, write_key, folder, processes } = status;
+    const addresses = { "sample shop": shop, tracker, inbox, nats, database, smtp, "write key": write_key, "data, logs": folder };
     find("addresses").replaceChildren(...Object.entries(addresses).map(([name, value]) => row(name, link(value))));
     find("processes").replaceChildren(...processes.map((each) => row(each.name, state(each), String(each.pid ?? ""))));
     find("curl").textContent = example(status);
     const down = processes.filter((each) => each.state !== "running").length;
     find("health").textContent = down ? `${down} of ${processes.length} processes are not running` : "everything runs";
+    find("shop").href = shop;
     frame(inbox);
-    if (inbox && find("shop").hidden) openShop(status);
   } catch {
     find("health").textContent = "not reachable; is it still up?";
   }

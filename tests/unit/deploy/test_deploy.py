@@ -46,7 +46,7 @@ def compose_environment(service: str, environ: dict[str, str]) -> dict[str, str]
     return {name: re.sub(r"\$\{(\w+):-([^}]*)\}", fill, str(value)) for name, value in given.items()}
 
 
-@pytest.mark.parametrize("service", sorted(SERVICES))
+@pytest.mark.parametrize("service", sorted({*SERVICES, "shop"}))
 def test_compose_starts_each_service_without_an_env_file(service: str) -> None:
     environment = compose_environment(service, {})
     assert set(environment) <= variables(service)
@@ -60,6 +60,21 @@ def test_compose_offers_the_command_line() -> None:
     assert load(importlib.import_module("services.cli.connection").Settings, environment)
     assert set(environment) == {"NATS_URL"}
     assert COMPOSE["cli"]["profiles"] == ["tools"]
+
+
+def test_compose_has_a_shop_to_try_it_with() -> None:
+    """Its pages send to the tracker with a key that is known there, and mails lead back to it."""
+    chosen = {
+        "TRACKER_PORT": "1",
+        "MAILPIT_PORT": "2",
+        "SHOP_PORT": "3",
+        "WRITE_KEYS": "first@https://shop.example,second",
+    }
+    shop = load(settings_of("shop"), compose_environment("shop", chosen))
+    assert (shop.tracker_public_url, shop.inbox_url) == ("http://127.0.0.1:1", "http://127.0.0.1:2")
+    assert shop.public_key == "first"
+    assert compose_environment("mailer", chosen)["SITE_URL"] == "http://127.0.0.1:3"
+    assert COMPOSE["shop"]["ports"] == [f"127.0.0.1:${{SHOP_PORT:-8001}}:{shop.http_port}"]
 
 
 def test_compose_gives_each_service_the_password_that_its_server_knows() -> None:
@@ -136,7 +151,7 @@ def secret(name: str, key: str, optional: bool = False) -> str:
 
 def test_the_same_services_run_in_compose_and_in_the_cluster() -> None:
     assert set(WORKLOADS) == SERVICES
-    assert {name for name, service in COMPOSE.items() if "build" in service} - {"cli"} == SERVICES
+    assert {name for name, service in COMPOSE.items() if "build" in service} - {"cli", "shop"} == SERVICES
 
 
 @pytest.mark.parametrize("production", [False, True])

@@ -9,7 +9,7 @@ from services.local import plan
 from services.local.keys import load_keys
 from services.local.plan import Doors, Program, Servers
 
-DOORS = Doors(8080, 8025, "smtp://127.0.0.1:1025")
+DOORS = Doors(8080, 8025, "smtp://127.0.0.1:1025", 8001)
 
 
 @pytest.fixture
@@ -39,6 +39,17 @@ def test_no_two_programs_share_a_port(programs: dict[str, Program]) -> None:
 def test_the_environment_chooses_what_is_run(programs: dict[str, Program]) -> None:
     assert programs["rule-evaluator"].environ["RULES_DIR"] == "mine"
     assert Path(programs["mailer"].environ["TEMPLATES_DIR"]).is_dir()
+
+
+def test_mails_lead_to_the_sample_shop_and_the_shop_to_the_tracker(
+    programs: dict[str, Program], tmp_path: Path
+) -> None:
+    keys = load_keys(tmp_path / "secrets.json")
+    shop = plan.shop(keys, DOORS, 20_100)
+    assert programs["mailer"].environ["SITE_URL"] == DOORS.shop == "http://127.0.0.1:8001"
+    assert (shop.environ["TRACKER_PUBLIC_URL"], shop.environ["WRITE_KEY"]) == (DOORS.tracker, keys.write_key)
+    assert shop.environ["HEALTH_PORT"] in shop.health
+    assert Doors(8080, 8025, "smtp://127.0.0.1:1025").shop == ""
 
 
 def test_mails_that_go_elsewhere_need_no_inbox() -> None:

@@ -1,0 +1,57 @@
+// The one file that talks to Beckon: the snippet of docs/sdk.md, and what the panel adds to it.
+
+import { config } from "/js/config.js";
+import { read, write } from "/js/storage.js";
+
+const LEAD_MS = 3000; // how long before they are due events are sent that are dated back
+const HALF_AN_HOUR_MS = 30 * 60 * 1000;
+const TWO_WEEKS_MS = 14 * 24 * 60 * 60 * 1000;
+
+export const told = []; // every event since the page was opened, the latest first: `at`, when it really happened, and `event`
+export let trouble = "";
+
+let ago; // set for a moment: how long ago what is told now is to have happened
+
+window.beckon = window.beckon || function () { (window.beckon.q = window.beckon.q || []).push(arguments); };
+
+export function begin() {
+  window.beckon("init", config.write_key, { url: config.tracker, before });
+  import(`${config.tracker}/sdk.js`)
+    .catch(() => { trouble = `The tracker at ${config.tracker} does not answer, so nothing is reported.`; })
+    .then(changed);
+}
+
+export const track = (name, properties) => window.beckon("track", name, properties);
+export const signedIn = ({ user_id, email, first_name }) => window.beckon("identify", user_id, { email, first_name });
+export const signedOut = () => window.beckon("reset");
+export const isLoaded = () => Boolean(window.beckon.loaded);
+
+// Sees each event before it is sent. All are dated back by the same amount, so that what came first stays first.
+function before(event) {
+  event.timestamp -= ago ?? (inHurry() ? HALF_AN_HOUR_MS - LEAD_MS : 0);
+  told.unshift({ at: Date.now(), event });
+  changed();
+}
+
+function changed() {
+  document.dispatchEvent(new Event("beckon"));
+}
+
+// --- For demonstration -----------------------------------------------------------------------------------------------
+
+export const inHurry = () => read("hurry", true);
+export const setHurry = (yes) => write("hurry", yes);
+export const reminderDue = (added) => added.event.timestamp + HALF_AN_HOUR_MS;
+
+// Signed in 14 days less three seconds ago, looked at a page, and was not seen again.
+export function signedInTwoWeeksAgo(person) {
+  ago = TWO_WEEKS_MS - LEAD_MS;
+  signedIn(person);
+  window.beckon("page");
+  ago = undefined;
+}
+
+// Where the browser asks not to be tracked, the SDK does nothing until it is told that it may.
+export const mustAsk = () =>
+  Boolean(isLoaded() && !told.length && (navigator.globalPrivacyControl || navigator.doNotTrack === "1"));
+export const allow = () => window.beckon("consent", true);

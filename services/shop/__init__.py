@@ -1,0 +1,1 @@
+"""Serves the sample shop, ``examples/shop``: for trying Beckon out, no part of it in production."""
