@@ -292,6 +292,40 @@ async def test_the_panel_shows_what_is_told_and_how_far_back_it_is_dated(
     assert visit.problems == []
 
 
+async def test_what_comes_after_the_reminder_has_its_own_time(browser: Browser, shop: str, tracker: Tracker) -> None:
+    visit = await opened(browser, shop, "/account", "Who are you?", **DESKTOP)
+    await visit.sign_in("Sign in")
+    await visit.follow("Harbour Goods")
+    await visit.follow("Pocket notebook")
+    await visit.press("Add to cart")
+    await visit.open_panel()
+    await expect(visit.panel.get_by_text("the reminder is due at")).to_be_visible()
+    await expect(visit.panel.get_by_text("The reminder was due at")).to_be_visible()
+    await visit.follow("Cart 1")
+    await visit.follow("Check out")
+    await visit.press("Place the order, €12.00")
+    names = [
+        *["page_viewed"] * 6,
+        *["identify"] * 2,
+        "product_viewed",
+        "added_to_cart",
+        "checkout_started",
+        "purchased",
+    ]
+    found = await events(tracker, *names)
+    (added,), (purchased,) = named(found, "added_to_cart"), named(found, "purchased")
+    assert added.received - added.timestamp >= HURRY
+    assert 0 <= purchased.received - purchased.timestamp < 30 * SECOND
+    assert visit.problems == []
+
+    # Somebody else begins anew.
+    await visit.panel.get_by_role("button", name="Be somebody else").click()
+    found = await events(tracker, *names, "identify")
+    await expect(visit.panel.get_by_text("Put something into the cart, then leave it.")).to_be_visible()
+    other = next(each for each in found if each.user_id not in (None, added.user_id))
+    assert other.received - other.timestamp >= HURRY
+
+
 async def test_somebody_who_was_last_seen_two_weeks_ago(browser: Browser, shop: str, tracker: Tracker) -> None:
     visit = await opened(browser, shop, "/", "Few things, made to stay.", **DESKTOP)
     await visit.open_panel()

@@ -9,6 +9,7 @@ const TWO_WEEKS_MS = 14 * 24 * 60 * 60 * 1000;
 
 export const told = []; // every event since the page was opened, the latest first: `at`, when it really happened, and `event`
 export let trouble = "";
+export let beginning = 0; // when whoever this is came
 
 let ago; // set for a moment: how long ago what is told now is to have happened
 
@@ -23,13 +24,20 @@ export function begin() {
 
 export const track = (name, properties) => window.beckon("track", name, properties);
 export const signedIn = ({ user_id, email, first_name }) => window.beckon("identify", user_id, { email, first_name });
-export const signedOut = () => window.beckon("reset");
+export function signedOut() {
+  beginning = Date.now();
+  window.beckon("reset");
+}
 export const isLoaded = () => Boolean(window.beckon.loaded);
 
-// Sees each event before it is sent. All are dated back by the same amount, so that what came first stays first.
+// Sees each event before it is sent.
 function before(event) {
-  event.timestamp -= ago ?? (inHurry() ? HALF_AN_HOUR_MS - LEAD_MS : 0);
-  told.unshift({ at: Date.now(), event });
+  const at = Date.now();
+  const { person, due } = read("reminder", {});
+  const passed = person === event.user_id && at >= due;
+  event.timestamp -= ago ?? (inHurry() && !passed ? HALF_AN_HOUR_MS - LEAD_MS : 0);
+  told.unshift({ at, event });
+  if (event.event === "added_to_cart" && event.user_id && !passed) write("reminder", { person: event.user_id, due: reminderDue(told[0]) });
   changed();
 }
 
@@ -39,6 +47,8 @@ function changed() {
 
 // --- For demonstration -----------------------------------------------------------------------------------------------
 
+// In a hurry, half an hour is skipped once for each person: until the reminder of their cart is due, events are dated back, all by
+// the same amount, so that what came first stays first. What comes after the mail has its own time, so that it is after the mail.
 export const inHurry = () => read("hurry", true);
 export const setHurry = (yes) => write("hurry", yes);
 export const reminderDue = (added) => added.event.timestamp + HALF_AN_HOUR_MS;

@@ -1,6 +1,6 @@
 // What the page tells Beckon, as it is told; and what makes half an hour pass in three seconds.
 
-import { allow, inHurry, isLoaded, mustAsk, reminderDue, setHurry, signedInTwoWeeksAgo, told, trouble } from "/js/beckon.js";
+import { allow, beginning, inHurry, isLoaded, mustAsk, reminderDue, setHurry, signedInTwoWeeksAgo, told, trouble } from "/js/beckon.js";
 import { count } from "/js/cart.js";
 import { config } from "/js/config.js";
 import { clock, find, h, redraw } from "/js/dom.js";
@@ -33,7 +33,7 @@ export function begin() {
         "label",
         { class: "switch" },
         hurry,
-        h("span", {}, h("b", {}, "Hurry: date events back by 29 min 57 s."), " What is due after half an hour is due in three seconds; the rules stay as they are."),
+        h("span", {}, h("b", {}, "Hurry: date events back by 29 min 57 s."), " Half an hour has passed three seconds after you fill the cart; the rules stay as they are."),
       ),
       h("h2", {}, "Events, the latest first"),
       list,
@@ -77,7 +77,7 @@ function outlook() {
   if (trouble) return trouble;
   if (mustAsk())
     return ["Your browser asks not to be tracked, so nothing is reported. ", h("button", { class: "link", onclick: allow }, "Allow it here")];
-  const latest = (name) => told.find((each) => each.event.event === name);
+  const latest = (name) => told.find((each) => each.event.event === name && each.at >= beginning);
   const [added, purchased, identified] = ["added_to_cart", "purchased", "identify"].map(latest);
   if (told[0] && told[0].at - told[0].event.timestamp > DAY_MS)
     return "Not seen for two weeks: the mail that invites you back is due in three seconds, if you touch nothing meanwhile.";
@@ -87,7 +87,11 @@ function outlook() {
   if (!added) return "The cart was filled earlier, and Beckon knows when.";
   const due = reminderDue(added);
   if (identified?.at > due) return "The reminder was due before you said who you are. Put one more thing into the cart.";
-  return `Leave the cart as it is: the reminder is due at ${clock(due)}, unless you buy. One a day for each person.`;
+  if (Date.now() < due) {
+    setTimeout(draw, due - Date.now());
+    return `Leave the cart as it is: the reminder is due at ${clock(due)}, unless you buy.`;
+  }
+  return `The reminder was due at ${clock(due)}. From here on events carry their own time; nobody is reminded twice a day, so be somebody else to see it again.`;
 }
 
 function entry({ event }) {
