@@ -7,7 +7,8 @@ const LEAD_MS = 3000; // how long before they are due events are sent that are d
 const HALF_AN_HOUR_MS = 30 * 60 * 1000;
 const TWO_WEEKS_MS = 14 * 24 * 60 * 60 * 1000;
 
-export const told = []; // every event since the page was opened, the latest first: `at`, when it really happened, and `event`
+// Every event since the page was opened, the latest first: `at`, when it really happened, and `event`.
+export const told = [];
 export let trouble = "";
 export let beginning = 0; // when whoever this is came
 
@@ -24,11 +25,12 @@ export function begin() {
 
 export const track = (name, properties) => window.beckon("track", name, properties);
 export const signedIn = ({ user_id, email, first_name }) => window.beckon("identify", user_id, { email, first_name });
+export const isLoaded = () => Boolean(window.beckon.loaded);
+
 export function signedOut() {
   beginning = Date.now();
   window.beckon("reset");
 }
-export const isLoaded = () => Boolean(window.beckon.loaded);
 
 // Sees each event before it is sent.
 function before(event) {
@@ -37,7 +39,8 @@ function before(event) {
   const passed = person === event.user_id && at >= due;
   event.timestamp -= ago ?? (inHurry() && !passed ? HALF_AN_HOUR_MS - LEAD_MS : 0);
   told.unshift({ at, event });
-  if (event.event === "added_to_cart" && event.user_id && !passed) write("reminder", { person: event.user_id, due: reminderDue(told[0]) });
+  if (event.event === "added_to_cart" && event.user_id && !passed)
+    write("reminder", { person: event.user_id, due: reminderDue(told[0]) });
   changed();
 }
 
@@ -47,8 +50,9 @@ function changed() {
 
 // --- For demonstration -----------------------------------------------------------------------------------------------
 
-// In a hurry, half an hour is skipped once for each person: until the reminder of their cart is due, events are dated back, all by
-// the same amount, so that what came first stays first. What comes after the mail has its own time, so that it is after the mail.
+// In a hurry, half an hour is skipped once for each person: until the reminder of their cart is due, events are dated
+// back, all by the same amount, so that what came first stays first. What comes after the mail has its own time, so that
+// it is after the mail.
 export const inHurry = () => read("hurry", true);
 export const setHurry = (yes) => write("hurry", yes);
 export const reminderDue = (added) => added.event.timestamp + HALF_AN_HOUR_MS;

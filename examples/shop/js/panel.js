@@ -1,6 +1,7 @@
 // What the page tells Beckon, as it is told; and what makes half an hour pass in three seconds.
 
-import { allow, beginning, inHurry, isLoaded, mustAsk, reminderDue, setHurry, signedInTwoWeeksAgo, told, trouble } from "/js/beckon.js";
+import { allow, beginning, inHurry, isLoaded, mustAsk, reminderDue } from "/js/beckon.js";
+import { setHurry, signedInTwoWeeksAgo, told, trouble } from "/js/beckon.js";
 import { count } from "/js/cart.js";
 import { config } from "/js/config.js";
 import { clock, find, h, redraw } from "/js/dom.js";
@@ -28,12 +29,18 @@ export function begin() {
       { class: "inside" },
       who,
       next,
-      config.inbox && h("p", {}, h("a", { class: "button", href: config.inbox, target: "_blank", rel: "noopener" }, "Open the inbox ↗")),
+      config.inbox &&
+        h("p", {}, h("a", { class: "button", href: config.inbox, target: "_blank", rel: "noopener" }, "Open the inbox ↗")),
       h(
         "label",
         { class: "switch" },
         hurry,
-        h("span", {}, h("b", {}, "Hurry: date events back by 29 min 57 s."), " Half an hour has passed three seconds after you fill the cart; the rules stay as they are."),
+        h(
+          "span",
+          {},
+          h("b", {}, "Hurry: date events back by 29 min 57 s."),
+          " Half an hour has passed three seconds after you fill the cart; the rules stay as they are.",
+        ),
       ),
       h("h2", {}, "Events, the latest first"),
       list,
@@ -76,7 +83,10 @@ function drawWho() {
 function outlook() {
   if (trouble) return trouble;
   if (mustAsk())
-    return ["Your browser asks not to be tracked, so nothing is reported. ", h("button", { class: "link", onclick: allow }, "Allow it here")];
+    return [
+      "Your browser asks not to be tracked, so nothing is reported. ",
+      h("button", { class: "link", onclick: allow }, "Allow it here"),
+    ];
   const latest = (name) => told.find((each) => each.event.event === name && each.at >= beginning);
   const [added, purchased, identified] = ["added_to_cart", "purchased", "identify"].map(latest);
   if (told[0] && told[0].at - told[0].event.timestamp > DAY_MS)
@@ -91,7 +101,10 @@ function outlook() {
     setTimeout(draw, due - Date.now());
     return `Leave the cart as it is: the reminder is due at ${clock(due)}, unless you buy.`;
   }
-  return `The reminder was due at ${clock(due)}. From here on events carry their own time; nobody is reminded twice a day, so be somebody else to see it again.`;
+  return (
+    `The reminder was due at ${clock(due)}. From here on events carry their own time; ` +
+    "nobody is reminded twice a day, so be somebody else to see it again."
+  );
 }
 
 function entry({ event }) {

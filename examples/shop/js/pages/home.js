@@ -17,7 +17,12 @@ export function home() {
           "div",
           {},
           h("h1", {}, "Few things, made to stay."),
-          h("p", { class: "lead" }, "For the kitchen table, the desk and the way to the quay. Made by people we know by name, mended for as long as you have them."),
+          h(
+            "p",
+            { class: "lead" },
+            "For the kitchen table, the desk and the way to the quay. Made by people we know by name, mended for as long as ",
+            "you have them.",
+          ),
           h("a", { class: "button primary", href: "#goods" }, "See all of them"),
         ),
         h("div", { class: "mosaic" }, shown.map(tile)),

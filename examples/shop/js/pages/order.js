@@ -5,6 +5,8 @@ import { current } from "/js/person.js";
 import { item, sum } from "/js/pieces.js";
 import { read } from "/js/storage.js";
 
+const when = new Intl.DateTimeFormat([], { dateStyle: "medium", timeStyle: "short" });
+
 export function order({ id }) {
   const placed = read("orders", []).find((each) => each.order_id === id);
   if (!placed) return missing();
@@ -19,7 +21,7 @@ export function order({ id }) {
       h(
         "section",
         { class: "box narrow", "aria-label": "Your order" },
-        h("p", { class: "soft small" }, `Order ${id}, ${new Date(placed.at).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })}`),
+        h("p", { class: "soft small" }, `Order ${id}, ${when.format(placed.at)}`),
         h("ul", { class: "brief" }, lines.map(item)),
         sum(placed.total),
       ),
