@@ -26,7 +26,7 @@ _STYLE = """
 body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 24px 16px; background: var(--page); color: var(--ink);
   font: 17px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
 main { width: 100%; max-width: 480px; background: var(--sheet); border-radius: 12px; padding: 36px 32px; }
-h1 { margin: 0 0 8px; font-size: 26px; line-height: 1.25; letter-spacing: -0.02em; }
+h1 { margin: 0 0 20px; font-size: 26px; line-height: 1.25; letter-spacing: -0.02em; }
 p { margin: 0 0 24px; color: var(--soft); }
 .said { padding: 12px 16px; border-radius: 8px; border: 1px solid var(--line); color: var(--ink); }
 fieldset { border: 0; margin: 0 0 24px; padding: 0; }
