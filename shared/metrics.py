@@ -49,7 +49,7 @@ REQUESTS_SERVED = Counter(
 
 TRACKER_REQUESTS = Counter(
     "beckon_tracker_requests_total",
-    "Requests that brought events, by call (pixel, events, segment), or asked for settings, and outcome: accepted, invalid, "
+    "Requests that brought events, by call (pixel, events, import, segment), or asked for settings, and outcome: accepted, invalid, "
     "malformed, unauthorised, forbidden, too_slow, too_large, unsupported, too_fast, full, unavailable.",
     ["call", "outcome"],
 )

@@ -102,7 +102,7 @@ class CallsRefused(Struct):
 encode = msgspec.json.Encoder().encode
 REQUESTS = {
     (call, outcome): metrics.TRACKER_REQUESTS.labels(call, outcome)
-    for call in ("pixel", "events", "segment", "settings")
+    for call in ("pixel", "events", "import", "segment", "settings")
     for outcome in ("accepted", *(answer.outcome for answer in ANSWERS.values()))
 }
 EVENTS_ACCEPTED = metrics.TRACKER_EVENTS.labels("accepted")

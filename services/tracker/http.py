@@ -29,6 +29,7 @@ def build_handler(edge: Edge, sdk: Sdk) -> Handler:
         "/track": {"GET": edge.pixel},  # no HEAD: it would count as a view
         "/v1/events": {"POST": edge.events, "OPTIONS": preflight},
         **{path: {"POST": edge.call, "OPTIONS": preflight} for path in segment.PATHS},
+        "/v1/import": {"POST": edge.past, "OPTIONS": preflight},  # Segment's as well
         **{path: {"GET": handler, "HEAD": handler} for path, handler in assets.handlers(sdk).items()},
     }
     settings: dict[str, Handler] = {"GET": edge.settings}
