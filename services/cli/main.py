@@ -8,7 +8,7 @@ import sys
 import typer
 from rich.console import Console
 
-from services.cli import dead, explain, policy, rules, simulate, suppress
+from services.cli import dead, explain, importing, policy, rules, simulate, suppress
 from services.cli.failure import Failure
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.add_typer(policy.app, name="policy", help="What the throttle allows.")
 app.add_typer(dead.app, name="dead", help="Messages that were put aside because nobody could handle them.")
 app.command("suppress")(suppress.suppress)
 app.command("explain")(explain.explain)
+app.command("import")(importing.command)
 app.command("simulate")(simulate.simulate)
 
 
