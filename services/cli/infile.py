@@ -20,6 +20,8 @@ from services.tracker.timestamps import Time
 
 LONGEST = 1024 * 1024
 """Bytes of a row. No event is nearly as large."""
+MOST_LINES = 1000
+"""Of a row. A quote that is never closed is told from a long cell by it."""
 DELIMITERS = ",;\t"
 
 _BOM = b"\xef\xbb\xbf"
@@ -235,8 +237,8 @@ class _Record:
         line = next(self._source)
         self.lines.append(line)
         self._size += line.size
-        if self._size > LONGEST:
-            raise Flaw("has more than 1 MiB")
+        if self._size > LONGEST or len(self.lines) > MOST_LINES:
+            raise Flaw(f"a row of more than {MOST_LINES} lines, or of 1 MiB")
         return line.data.decode()
 
 
