@@ -130,16 +130,15 @@ class Import:
             sender = _Sender(http, target, self._waiting)
             chunk = await asyncio.to_thread(self._reader.chunk)
             while chunk is not None:
-                (stored, refused), following = await asyncio.gather(
-                    sender.send(chunk.ready), asyncio.to_thread(self._reader.chunk)
-                )
+                following = asyncio.create_task(asyncio.to_thread(self._reader.chunk))
+                stored, refused = await sender.send(chunk.ready)
                 refused = sorted([*chunk.refused, *refused], key=lambda one: one.row.number)
                 rejects.write([source.rejected(row, f"line {row.number}: {reason}") for row, reason in refused])
                 self._done(chunk, stored, refused, rejects.size)
                 journals.save(self._path, self.journal)
                 if rate:
                     await asyncio.sleep(began + (self.journal.events - before) / rate - time.monotonic())
-                chunk = following
+                chunk = await following
         self.journal = structs.replace(self.journal, done=True)
         journals.save(self._path, self.journal)
 
@@ -165,11 +164,16 @@ class _Sender:
         self._waiting = waiting
 
     async def send(self, ready: list[Ready]) -> tuple[int, list[Refused]]:
-        """How many are stored, and the rows of which the tracker refuses one."""
+        """How many are stored, and the rows of which the tracker refuses one. Raises ``Failure``."""
         lanes: list[list[Ready]] = [[] for _ in range(LANES)]
         for one in ready:
             lanes[crc32(one.event.person.encode()) % LANES].append(one)
-        sent = await asyncio.gather(*map(self._lane, filter(None, lanes)))
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._lane(lane)) for lane in lanes if lane]
+        except ExceptionGroup as failed:  # the others were ended with the first
+            raise failed.exceptions[0] from None
+        sent = [task.result() for task in tasks]
         refused = {one.row.number: one for _, several in sent for one in reversed(several)}
         return sum(stored for stored, _ in sent), list(refused.values())
 
