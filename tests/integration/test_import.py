@@ -313,9 +313,9 @@ async def test_history_and_customers_are_one_person_and_nobody_is_written_to(tra
     await until(known)
     orders = tmp_path / "orders.csv"
     orders.write_text(
-        "event,email,timestamp,total\n"
-        "purchased,ada@example.test,2019-05-01T12:00:00Z,12.50\n"
-        "purchased,ADA@example.test,2020-05-01T12:00:00Z,20\n"
+        "event,user_id,email,timestamp,total\n"
+        "purchased,,ADA@example.test,2019-05-01T12:00:00Z,12.50\n"
+        "purchased,17,,2020-05-01T12:00:00Z,20\n"
     )
     customers = tmp_path / "customers.csv"
     customers.write_text("user_id,email,first_name,city,orders\n17,Ada@Example.test,Ada,Ulm,2\n")
