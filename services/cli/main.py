@@ -8,7 +8,7 @@ import sys
 import typer
 from rich.console import Console
 
-from services.cli import dead, explain, policy, results, rules, simulate, suppress
+from services.cli import dead, explain, importing, policy, results, rules, simulate, suppress
 from services.cli.failure import Failure
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.add_typer(dead.app, name="dead", help="Messages that were put aside because 
 app.command("suppress")(suppress.suppress)
 app.command("results")(results.results)
 app.command("explain")(explain.explain)
+app.command("import")(importing.command)
 app.command("simulate")(simulate.simulate)
 
 

@@ -1,25 +1,23 @@
 """``beckon simulate``: seeded shoppers, into a file or against a running system, at any speed."""
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
-import aiohttp
 import msgspec
 import typer
 from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
-from services.cli.connection import RUN_FILE
 from services.cli.failure import Failure
 from services.cli.output import say
+from services.cli.posting import Target, find_target, post, session
 from services.simulate.shoppers import Played, play
 from services.tracker.flaws import Flaw
 from services.tracker.timestamps import MAX_AGE, parse_instant
-from shared.clock import DAY, SECOND, Clock, Duration, Instant, Lapse, SystemClock, rfc3339
+from shared.clock import DAY, SECOND, Clock, Duration, Instant, SystemClock, rfc3339
 
 BATCH = 200
 """Events in one request."""
@@ -27,13 +25,6 @@ TRUSTED = ("shop", "server")
 """Sources whose events a shop sends from its servers, with a secret key."""
 GIVE_UP_S = 60.0
 """How long a tracker that is away is waited for."""
-
-
-class Target(NamedTuple):
-    tracker: str
-    write_key: str
-    secret_key: str
-    lapse: Lapse
 
 
 def simulate(
@@ -100,19 +91,10 @@ def _into_file(path: Path, seed: int, people: int, start: Instant, span: Duratio
 
 
 def _target(tracker: str, key: str, secret_key: str, time_lapse: str) -> Target:
-    try:
-        run: dict[str, Any] = json.loads(RUN_FILE.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        run = {}
-    tracker, key = tracker or run.get("tracker", ""), key or run.get("write_key", "")
-    if not tracker or not key:
+    target = find_target(tracker, key, secret_key, time_lapse)
+    if not target.tracker or not target.write_key:
         raise Failure("--tracker and --key are needed where make up does not run; or --out FILE", code=2)
-    told = time_lapse or (run.get("time_lapse", "") if tracker == run.get("tracker") else "")
-    try:
-        lapse = Lapse.parse(told) if told else Lapse()
-    except ValueError as error:
-        raise Failure(f"--time-lapse: {error}", code=2) from None
-    return Target(tracker.rstrip("/"), key, secret_key or run.get("secret_key", "") or key, lapse)
+    return target
 
 
 async def _against(target: Target, seed: int, people: int, span: Duration, speed: float, progress: Progress) -> int:
@@ -125,10 +107,14 @@ async def _against(target: Target, seed: int, people: int, span: Duration, speed
             raise Failure(f"--days {span / DAY:g} is more than the tracker takes: events of the last 30 days", code=2)
         timed = _at_speed(play(seed, people, clock.now() - span, span), clock, speed)
     sent = 0
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as http:
+    async with session() as http:
         async for batch in timed:
             for part, key in _by_key(batch, target):
-                await _post(http, target, key, part)
+                answer = await post(
+                    http, f"{target.tracker}/v1/events", key, msgspec.json.encode(part), patience_s=GIVE_UP_S
+                )
+                if answer.rejected:
+                    raise Failure(f"the tracker rejects an event: {answer.rejected[0].error}")
             sent += len(batch)
             progress.update(task, description=f"{rfc3339(batch[-1].at)[:16]}  {sent} events")
     return sent
@@ -176,7 +162,8 @@ def _by_key(batch: list[Played], target: Target) -> Iterator[tuple[list[dict[str
     part: list[dict[str, Any]] = []
     last = ""
     for _, event in batch:
-        key = target.secret_key if event.get("context", {}).get("source") in TRUSTED else target.write_key
+        trusted = event.get("context", {}).get("source") in TRUSTED
+        key = (trusted and target.secret_key) or target.write_key
         if part and key != last:
             yield part, last
             part = []
@@ -184,30 +171,3 @@ def _by_key(batch: list[Played], target: Target) -> Iterator[tuple[list[dict[str
         last = key
     if part:
         yield part, last
-
-
-async def _post(http: aiohttp.ClientSession, target: Target, key: str, events: list[dict[str, Any]]) -> None:
-    """A tracker that is away, or busy, is asked again: the events' own ids make that harmless."""
-    body = msgspec.json.encode(events)
-    headers = {"X-Write-Key": key, "Content-Type": "application/json"}
-    give_up = time.monotonic() + GIVE_UP_S
-    while True:
-        reason = ""
-        try:
-            async with http.post(f"{target.tracker}/v1/events", data=body, headers=headers) as answer:
-                if answer.status == 202:
-                    _accepted(await answer.json())
-                    return
-                reason = f"{answer.status} {(await answer.text())[:300]}"
-                if answer.status not in (429, 503):
-                    raise Failure(f"the tracker answers {reason}")
-        except (aiohttp.ClientError, TimeoutError) as error:
-            reason = str(error) or type(error).__name__
-        if time.monotonic() > give_up:
-            raise Failure(f"{target.tracker} does not take events: {reason}")
-        await asyncio.sleep(0.2)
-
-
-def _accepted(answer: dict[str, Any]) -> None:
-    if answer["rejected"]:
-        raise Failure(f"the tracker rejects an event: {answer['rejected'][0]['error']}")

@@ -203,20 +203,23 @@ class Run:
                     track.holds, track.change, track.blocked = truth
 
     def _take_joined(self, joined: Joined) -> None:
-        """What held for either of the two does not turn true by their being one."""
+        """What held for either of the two does not turn true by their being one. Who is known from an import alone brings
+        only what is past: what that makes true does not fire."""
         view = self.view
         view.profile = {**joined.profile, **view.profile}
-        for event in joined.history:
+        history = joined.history
+        for event in history:
             view.add(event, self._at)
             self._seen = max(self._seen, event.n)
         self._next = min(self._next, view.next_ahead())
+        past = history[-1] if history and all(event.source == IMPORTED for event in history) else None
         for name, state in joined.rules.items():
             self._handed_on[name] = join_states(self._handed_on.get(name), state)
         for track in self._tracks:
             if (brought := joined.rules.get(track.live.rule.id)) is not None:
                 track.join(brought)
             if track.began:
-                self._look(track, view, self._at, None)
+                self._look(track, view, self._at, past)
 
     def _look(self, track: "Track", view: View, t: Instant, event: HistoryEvent | None) -> None:
         self._learn(track, track.look(view, t), view, t, event)

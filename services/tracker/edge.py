@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import structlog
 from aiohttp import web
@@ -31,10 +31,10 @@ from services.tracker.answers import (
 from services.tracker.events import EventIn, Origin, Read, Taken, read_body, read_query, take
 from services.tracker.flaws import Flaw
 from services.tracker.guard import Guard
-from services.tracker.keys import NOBODY, Access, Key, key_in_authorization
+from services.tracker.keys import NOBODY, Access, Forbidden, Key, key_in_authorization
 from services.tracker.shops import SHOPS, Shop
 from shared.clock import Clock
-from shared.messages import Event
+from shared.messages import IMPORTED, Event
 
 log = structlog.get_logger()
 
@@ -44,6 +44,13 @@ SETTINGS = ("/v1/projects/", "/settings")
 
 class Store(Protocol):
     async def publish(self, events: Sequence[Event]) -> None: ...
+
+
+class Received(NamedTuple):
+    """``key``: the one that stands beside the body, if one does."""
+
+    key: Key | None
+    body: bytes
 
 
 class Edge:
@@ -83,20 +90,36 @@ class Edge:
 
     async def events(self, request: web.BaseRequest) -> web.Response:
         """``POST /v1/events``: one event or an array of them."""
+        return await self._events(request, "events", "api")
+
+    async def past(self, request: web.BaseRequest) -> web.Response:
+        """``POST /v1/import``: the same, of any age, with a secret key. Segment's library for Ruby posts its batches to this
+        path; they are calls like any."""
         try:
-            taken, headers = await self._post(request, "api", read_body)
+            received = await self._receive(request, any_type=True)
         except REFUSED as error:
-            answer = refuse("events", error)
-            return error_answer(answer.status, str(error), answer.headers, rejected(error))
-        REQUESTS["events", "accepted"].inc()
+            return _events_refused("import", error)
+        if segment.is_batch(received.body):
+            return await self.call(request, received)
+        return await self._events(request, "import", IMPORTED, received)
+
+    async def _events(
+        self, request: web.BaseRequest, call: str, source: str, received: Received | None = None
+    ) -> web.Response:
+        try:
+            taken, headers = await self._post(request, source, read_body, received or await self._receive(request))
+        except REFUSED as error:
+            return _events_refused(call, error)
+        REQUESTS[call, "accepted"].inc()
         accepted = Accepted(len(taken.events), taken.rejected)
         return web.Response(body=encode(accepted), status=202, headers={**headers, **JSON})
 
-    async def call(self, request: web.BaseRequest) -> web.Response:
+    async def call(self, request: web.BaseRequest, received: Received | None = None) -> web.Response:
         """``POST /v1/track``, ``/v1/batch`` and the others of Segment's tracking API."""
         read = partial(segment.read_calls, segment.PATHS[request.path])
         try:
-            taken, headers = await self._post(request, "segment", read, any_type=True)
+            received = received or await self._receive(request, any_type=True)
+            taken, headers = await self._post(request, "segment", read, received)
         except REFUSED as error:
             answer = refuse("segment", error)
             refused = CallsRefused(answer.outcome, str(error), rejected(error))
@@ -154,14 +177,19 @@ class Edge:
     def _admit(self, request: web.BaseRequest, told: str | None) -> Key:
         return self._guard.admit(told, request.headers.get("Origin"), self._clock.now())
 
-    async def _post(
-        self, request: web.BaseRequest, source: str, read: Callable[[bytes], Read], *, any_type: bool = False
-    ) -> tuple[Taken, Mapping[str, str]]:
-        """``read`` makes events of the body. A key that stands beside it is looked at before the body is."""
+    async def _receive(self, request: web.BaseRequest, *, any_type: bool = False) -> Received:
+        """A key that stands beside the body is looked at before the body is."""
         told = _key(request)
         key = self._admit(request, told) if told else None
-        found = read(await body.read(request, self._body_timeout_s, any_type=any_type))
-        return await self._store_all(request, source, key or self._admit(request, found.write_key), found.items)
+        return Received(key, await body.read(request, self._body_timeout_s, any_type=any_type))
+
+    async def _post(
+        self, request: web.BaseRequest, source: str, read: Callable[[bytes], Read], received: Received
+    ) -> tuple[Taken, Mapping[str, str]]:
+        """``read`` makes events of the body."""
+        found = read(received.body)
+        key = received.key or self._admit(request, found.write_key)
+        return await self._store_all(request, source, key, found.items)
 
     async def _store_all(
         self, request: web.BaseRequest, source: str, key: Key, items: Sequence[EventIn | Flaw]
@@ -169,6 +197,8 @@ class Edge:
         """What was stored, and the headers that tell what is left of the limits."""
         now = self._clock.now()
         public = key.access is not Access.SECRET
+        if public and source == IMPORTED:
+            raise Forbidden("what is past is taken with a secret key only")
         origin = Origin(source, not public, request.headers.get("User-Agent") if public else None)
         taken = take(items, origin, now, os.urandom, self._guard.gate(key, now))
         sender = request.remote, request.headers.get("X-Forwarded-For")
@@ -182,6 +212,11 @@ class Edge:
         await self._store.publish(taken.events)
         EVENTS_ACCEPTED.inc(len(taken.events))
         return taken, headers
+
+
+def _events_refused(call: str, error: Exception) -> web.Response:
+    answer = refuse(call, error)
+    return error_answer(answer.status, str(error), answer.headers, rejected(error))
 
 
 def _key(request: web.BaseRequest) -> str | None:

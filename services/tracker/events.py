@@ -16,7 +16,7 @@ from msgspec import Struct, structs
 
 from services.tracker import addresses
 from services.tracker.flaws import Flaw, shown
-from services.tracker.timestamps import parse_timestamp
+from services.tracker.timestamps import parse_past, parse_timestamp
 from services.tracker.values import check_values
 from shared import names
 from shared.clock import MILLISECOND, Instant
@@ -48,7 +48,7 @@ def _told(description: str, **bounds: Any) -> msgspec.Meta:
     return msgspec.Meta(description=description, extra_json_schema=bounds)
 
 
-class EventIn(Struct, frozen=True):
+class EventIn(Struct, frozen=True, omit_defaults=True):
     """An event as a site writes it. Fields that are not here are ignored."""
 
     event: Annotated[str, _told("what happened; case and spaces are normalised", pattern=names.PATTERN)]
@@ -75,7 +75,11 @@ class EventIn(Struct, frozen=True):
 
 
 class Origin(NamedTuple):
-    """By which call the events came, whether with a secret key, and, of a page's, the browser that sent them."""
+    """By which call the events came, whether with a secret key, and, of a page's, the browser that sent them.
+
+    ``source`` ``IMPORTED``: they are of the past. Each must say when it happened, be it as long ago as it likes, and have an
+    id; none may claim another source.
+    """
 
     source: str
     trusted: bool
@@ -201,13 +205,14 @@ def read_query(query: Iterable[tuple[str, str]]) -> EventIn | Flaw:
             continue
         if name in target:
             return Flaw(f"{shown(name)[1:-1]} is given twice")
-        target[name] = _number(value) if target is properties and name in NUMERIC else value
+        target[name] = as_number(value) if target is properties and name in NUMERIC else value
     if "event" not in fields:
         return Flaw("event is missing")
     return EventIn(**fields, properties=properties)
 
 
-def _number(text: str) -> str | int | float:
+def as_number(text: str) -> str | int | float:
+    """The text itself, if it is no plain number."""
     if not _NUMBER.fullmatch(text):
         return text
     return float(text) if "." in text else int(text)
@@ -232,7 +237,12 @@ def take(
 
 
 def _event(item: EventIn, origin: Origin, now: Instant, entropy: Entropy) -> Event:
-    timestamp = now if item.timestamp is None else parse_timestamp(item.timestamp, now, item.sent_at)
+    if origin.source == IMPORTED:
+        timestamp = parse_past(item.timestamp, now)
+        if item.event_id is None:
+            raise Flaw("event_id is missing: it keeps what is imported again from counting twice")
+    else:
+        timestamp = now if item.timestamp is None else parse_timestamp(item.timestamp, now, item.sent_at)
     event_id = _new_id(now, entropy) if item.event_id is None else given_id(item.event_id)
     name = event_name(item.event)
     if name in OUTCOMES:
@@ -251,7 +261,6 @@ def whole_event(item: EventIn, name: str, origin: Origin, timestamp: Instant, ev
     context = item.context or {}
     check_values(("properties", properties), ("context", context))
     context = _marked(context, origin.agent)
-    source = context.get("source")
     return Event(
         id=event_id,
         person=person,
@@ -262,11 +271,14 @@ def whole_event(item: EventIn, name: str, origin: Origin, timestamp: Instant, ev
         context=context,
         user_id=user_id,
         anonymous_id=anonymous_id,
-        source=source
-        if isinstance(source, str) and _SOURCE.fullmatch(source) and source not in _OURS
-        else origin.source,
+        source=_source(context.get("source"), origin.source),
         trusted=origin.trusted,
     )
+
+
+def _source(claimed: object, call: str) -> str:
+    may = isinstance(claimed, str) and _SOURCE.fullmatch(claimed) and claimed not in _OURS and call != IMPORTED
+    return str(claimed) if may else call
 
 
 def _marked(context: dict[str, Any], agent: str | None) -> dict[str, Any]:

@@ -39,6 +39,7 @@ def build_handler(edge: Edge, mails: Mails, sdk: Sdk) -> Handler:
         "/v1/events": {"POST": edge.events, "OPTIONS": preflight},
         **{path: {"POST": edge.call, "OPTIONS": preflight} for path in segment.PATHS},
         **{path: {"POST": edge.webhook} for path in SHOPS},
+        "/v1/import": {"POST": edge.past, "OPTIONS": preflight},  # Segment's as well
         **{path: {"GET": handler, "HEAD": handler} for path, handler in assets.handlers(sdk).items()},
     }
     settings: dict[str, Handler] = {"GET": edge.settings}

@@ -25,7 +25,7 @@ _SUMMARIES = {
 _REASONS = {
     400: "Nothing in the request can be taken; the reason names the place and what would be right",
     401: "No key, or one that is not known",
-    403: "The key is not for pages of this origin",
+    403: "The key is not for this: for pages of another origin, or a public one where a secret one is needed",
     404: "There is no such thing",
     408: "The body did not come in time",
     413: "Too many events, or too large a body",
@@ -51,7 +51,10 @@ def describe() -> Schema:
         },
         "security": [{"basic": []}, {"bearer": []}, {"header": []}, {"query": []}],
         "paths": {
-            "/v1/events": {"post": _events()},
+            "/v1/events": {
+                "post": _events("postEvents", "One event, or several, each judged by itself", _ref("EventIn"))
+            },
+            "/v1/import": {"post": _events("importEvents", "The same of any age, with a secret key", _past())},
             "/track": {"get": _pixel(components["EventIn"]["properties"])},
             **{f"/v1/{kind}": {"post": _call(kind)} for kind in _SUMMARIES},
             **{path: {"post": _webhook(shop)} for path, shop in SHOPS.items()},
@@ -83,12 +86,17 @@ def _named(field: str) -> Schema:
     return {"required": [field], "properties": {field: {"type": "string"}}}
 
 
-def _events() -> Schema:
-    event = _ref("EventIn")
+def _past() -> Schema:
+    """An event that says when it happened and has an id."""
+    at = {"required": ["timestamp"], "properties": {"timestamp": {"type": ["string", "number"]}}}
+    return {"allOf": [_ref("EventIn"), at, _named("event_id")]}
+
+
+def _events(operation: str, summary: str, event: Schema) -> Schema:
     several = {"type": "array", "items": event, "minItems": 1, "maxItems": MAX_EVENTS}
     return {
-        "operationId": "postEvents",
-        "summary": "One event, or several, each judged by itself",
+        "operationId": operation,
+        "summary": summary,
         "requestBody": _json({"anyOf": [event, several]}, required=True),
         "responses": {
             "202": _answer("Every event counted in `accepted` is stored", "Accepted"),

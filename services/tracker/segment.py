@@ -79,6 +79,21 @@ _decode_batch = msgspec.json.Decoder(BatchIn).decode
 _decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
 
 
+class _MaybeBatch(Struct):
+    batch: msgspec.Raw = msgspec.Raw()
+
+
+_decode_maybe = msgspec.json.Decoder(_MaybeBatch).decode
+
+
+def is_batch(body: bytes) -> bool:
+    """Whether a body is one of Segment's batches, where it could be another."""
+    try:
+        return len(decode_body(_decode_maybe, body).batch) > 0
+    except Malformed:
+        return False
+
+
 def read_calls(kind: str, body: bytes) -> Read:
     """What the body of a call of this ``kind`` (a value of ``PATHS``) says. Raises ``Malformed`` or ``TooMany``."""
     if kind != "batch":

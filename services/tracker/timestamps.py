@@ -38,11 +38,26 @@ def parse_timestamp(value: str | float, now: Instant, sent_at: str | float | Non
     if sent_at is not None:
         wrong_by = now - parse_instant("sent_at", sent_at)
         at += wrong_by if abs(wrong_by) > TOLERANCE else 0
-    if at > now + MAX_AHEAD:
-        raise Flaw(f"timestamp: {shown(value)} is more than 5 minutes in the future")
+    _check_ahead(at, value, now)
     if at < now - MAX_AGE:
         raise Flaw(f"timestamp: {shown(value)} is more than 30 days ago")
     return at
+
+
+def parse_past(value: Time, now: Instant) -> Instant:
+    """1970 to ``now`` + 5 minutes, for what is imported. Raises ``Flaw`` for anything else."""
+    if value is None:
+        raise Flaw("timestamp is missing: what is imported must say when it happened")
+    at = parse_instant("timestamp", value)
+    _check_ahead(at, value, now)
+    if at < 0:
+        raise Flaw(f"timestamp: {shown(value)} is before 1970")
+    return at
+
+
+def _check_ahead(at: Instant, value: Time, now: Instant) -> None:
+    if at > now + MAX_AHEAD:
+        raise Flaw(f"timestamp: {shown(value)} is more than 5 minutes in the future")
 
 
 def parse_instant(field: str, value: str | float) -> Instant:

@@ -48,6 +48,7 @@ CALL = {
 SEEDS: list[tuple[str, object]] = [
     ("/v1/events", EVENT),
     ("/v1/events", [EVENT, EVENT | {"event_id": "e2"}]),
+    ("/v1/import", [EVENT]),
     ("/v1/track", CALL),
     ("/v1/identify", CALL | {"type": "identify"}),
     ("/v1/alias", CALL | {"type": "alias", "previousId": "a1"}),

@@ -170,6 +170,35 @@ async def test_a_secret_key_makes_events_trusted(tracker: Tracker) -> None:
     assert [event.trusted for event in await tracker.stored()] == [True]
 
 
+def past(**fields: Any) -> dict[str, Any]:
+    return added(event_id="e1", timestamp="2019-05-01T12:00:00Z", **fields)
+
+
+async def test_the_past_is_imported_with_a_secret_key(tracker: Tracker) -> None:
+    events = [past(), past(context={"source": "shop"}), added(event_id="e2"), added(timestamp=0)]
+    status, told, _ = await tracker.post(events, key=SECRET, path="/v1/import")
+    assert (status, told["accepted"], [one["index"] for one in told["rejected"]]) == (202, 2, [2, 3])
+    (event,) = await tracker.stored()  # two of the same id are one
+    assert (event.id, event.source, event.trusted) == ("e1", "import", True)
+    assert event.timestamp == 1_556_712_000 * SECOND
+
+    status, told, headers = await tracker.post(past(), path="/v1/import")
+    assert (status, told["error"]) == (403, "what is past is taken with a secret key only")
+    assert headers["Beckon-Error"] == told["error"]
+    assert (await tracker.post(past(), key=None, path="/v1/import"))[0] == 401
+    assert (await tracker.post(b"{", key=SECRET, path="/v1/import"))[0] == 400
+    assert (await tracker.post(past(), key=SECRET))[1]["rejected"], "nowhere else"
+    assert len(await tracker.stored()) == 1
+
+
+async def test_segments_library_for_ruby_sends_its_batches_to_the_same_path(tracker: Tracker) -> None:
+    batch = {"batch": [{"type": "track", "userId": "u1", "event": "Order Completed", "messageId": "m1"}]}
+    status, told, _ = await tracker.post(batch, path="/v1/import")
+    assert (status, told) == (200, {"accepted": 1, "rejected": [], "success": True})
+    (event,) = await tracker.stored()
+    assert (event.name, event.source, event.trusted) == ("purchased", "server", False)
+
+
 async def test_too_much_is_413(tracker: Tracker) -> None:
     mebibyte = 1024 * 1024
     events = json.dumps([added(properties={"x": "y" * 30_000})] * 34).encode()
@@ -469,12 +498,12 @@ async def test_metrics_count_what_happened_and_the_log_names_nobody(tracker: Tra
 async def test_the_documented_examples_print_what_is_documented(tracker: Tracker, tmp_path: Path) -> None:
     text = (ROOT / "docs/tracker.md").read_text(encoding="utf-8")
     examples = re.findall(r"```sh\n(curl .*?)```\n```\n(.*?)```", text, re.DOTALL)
-    assert len(examples) == 6
+    assert len(examples) == 7
     for command, expected in examples:
         shell = await asyncio.create_subprocess_exec(
             *("sh", "-c", command),
             cwd=tmp_path,
-            env={**os.environ, "TRACKER": tracker.url, "WRITE_KEY": WRITE},
+            env={**os.environ, "TRACKER": tracker.url, "WRITE_KEY": WRITE, "SECRET_KEY": SECRET},
             stdout=asyncio.subprocess.PIPE,
         )
         output, _ = await shell.communicate()

@@ -34,11 +34,13 @@ class Tracker:
         assert await self.service.stop() == 0
         await self.start()
 
-    async def post(self, body: Any, *, key: str | None = WRITE, **headers: str) -> tuple[int, Any, Any]:
+    async def post(
+        self, body: Any, *, key: str | None = WRITE, path: str = "/v1/events", **headers: str
+    ) -> tuple[int, Any, Any]:
         """Status, decoded body, headers."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         given = {"Content-Type": "application/json", **({"X-Write-Key": key} if key else {}), **headers}
-        async with self.http.post("/v1/events", data=data, headers=given) as answer:
+        async with self.http.post(path, data=data, headers=given) as answer:
             return answer.status, await answer.json(), answer.headers
 
     async def pixel(self, query: str) -> tuple[int, Any]:

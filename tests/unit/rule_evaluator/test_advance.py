@@ -74,6 +74,22 @@ def test_what_an_import_makes_true_does_not_fire_and_what_becomes_true_after_it_
     assert ben.fired == [104 * DAY]
 
 
+def test_two_who_turn_out_to_be_one_make_nothing_fire_by_what_is_imported() -> None:
+    twice = rule({"event": "purchased", "count": {"gte": 2}})
+    ada, guest = Shopper(twice), Shopper(twice)
+    ada.does("purchased", at=100 * DAY, dated=10 * DAY, source=IMPORTED)
+    guest.does("purchased", at=100 * DAY, dated=20 * DAY, source=IMPORTED)
+    ada.is_joined_by(guest, at=101 * DAY)
+    ada.waits(200 * DAY)
+    assert ada.fired == []
+
+    ben, visitor = Shopper(twice), Shopper(twice)
+    ben.does("purchased", at=100 * DAY, dated=10 * DAY, source=IMPORTED)
+    visitor.does("purchased", at=100 * DAY)
+    ben.is_joined_by(visitor, at=101 * DAY)
+    assert ben.fired == [101 * DAY], "the visitor's was bought just now"
+
+
 def test_each_touch_of_the_cart_starts_the_wait_anew() -> None:
     ada = Shopper(rule(CART))
     ada.does("added_to_cart", at=0)

@@ -18,10 +18,11 @@ from services.tracker.events import (
 )
 from services.tracker.flaws import Flaw
 from shared.clock import DAY, MINUTE, SECOND, rfc3339
-from shared.messages import OUTCOMES, Event
+from shared.messages import IMPORTED, OUTCOMES, Event
 
 NOW = 1_769_850_000_000_000  # 2026-01-31T09:00:00Z
 API = Origin("api", trusted=False)
+PAST = Origin(IMPORTED, trusted=True)
 
 
 def zeros(count: int) -> bytes:
@@ -43,9 +44,9 @@ def event(raw: bytes, origin: Origin = API) -> Event:
     return only
 
 
-def reason(raw: bytes) -> str:
+def reason(raw: bytes, origin: Origin = API) -> str:
     """Why the one event of a body is refused."""
-    events, (rejected,) = taken(raw)
+    events, (rejected,) = taken(raw, origin)
     assert events == []
     assert rejected.index == 0
     assert rejected.error.isascii()
@@ -336,3 +337,40 @@ def test_reading_gives_flaws_as_data() -> None:
     first, second = read_body(b'[{"event": 1}, {"event": "x"}]').items
     assert isinstance(first, Flaw)
     assert isinstance(second, EventIn)
+
+
+# --- What is imported -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "at"),
+    [(0, 0), ("1999-12-31T23:59:59Z", 946_684_799 * SECOND), (rfc3339(NOW + 5 * MINUTE), NOW + 5 * MINUTE)],
+)
+def test_what_is_imported_is_of_any_age(written: str | int, at: int) -> None:
+    sent = event(body(event_id="e-1", timestamp=written, sent_at=rfc3339(NOW - DAY)), PAST)
+    assert (sent.id, sent.timestamp, sent.received, sent.source, sent.trusted) == ("e-1", at, NOW, IMPORTED, True)
+
+
+def test_what_is_imported_says_so_whatever_it_claims() -> None:
+    assert event(body(event_id="e-1", timestamp=0, context={"source": "shop"}), PAST).source == IMPORTED
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"event_id": "e-1"}, "timestamp is missing: what is imported must say when it happened"),
+        ({"timestamp": 0}, "event_id is missing: it keeps what is imported again from counting twice"),
+        ({"event_id": "e-1", "timestamp": -1}, "timestamp: -1 is before 1970"),
+        ({"event_id": "beckon:e-1", "timestamp": 0}, "event_id: 'beckon:e-1' begins with beckon:"),
+        (
+            {"event_id": "e-1", "timestamp": rfc3339(NOW + 5 * MINUTE + 1)},
+            "timestamp: '2026-01-31T09:05:00.000001Z' is more than 5 minutes in the future",
+        ),
+        (
+            {"event_id": "e-1", "timestamp": 0, "event": "email_opened"},
+            "event: email_opened is written by Beckon itself and not taken from outside",
+        ),
+    ],
+)
+def test_what_is_imported_must_say_when_it_happened_and_which_event_it_is(fields: dict[str, Any], why: str) -> None:
+    assert reason(body(**fields), PAST).startswith(why)

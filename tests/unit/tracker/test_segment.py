@@ -245,3 +245,19 @@ def test_whatever_is_sent_there_are_events_or_reasons(kind: str, fields: dict[st
     assert len(events) + len(rejected) == (2 if kind == "batch" else 1)
     for each in events:
         encode(each)
+
+
+@pytest.mark.parametrize(
+    ("body", "batch"),
+    [
+        (b'{"batch": []}', True),
+        (b'{"batch": [{"event": "cut \\ud83d"}]}', True),
+        (b'{"batch": null}', True),
+        (b'{"event": "batch"}', False),
+        (b'[{"batch": []}]', False),
+        (b"", False),
+        (b"[" * 100_000, False),
+    ],
+)
+def test_a_batch_is_told_from_other_bodies(body: bytes, batch: bool) -> None:
+    assert segment.is_batch(body) is batch
