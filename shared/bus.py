@@ -216,26 +216,26 @@ class Bus:
             if not self.connected:
                 await asyncio.sleep(min(0.05, round_s))
                 continue
-            round_ = _Round(len(reasons))
+            round_, silence = _Round(len(reasons)), "no acknowledgement in time"
             tokens = {index: self._expect_ack(round_, index) for index in reasons}
             try:
-                for index, token in tokens.items():
-                    message = messages[index]
-                    stamped = {**(headers or {}), "Nats-Msg-Id": message.msg_id}
-                    await self.nc.publish(message.subject, message.payload, f"{self._inbox}.{token}", stamped)
+                more = _header_lines(headers or {})
+                await self._write(
+                    [_frame(messages[index], f"{self._inbox}.{token}", more) for index, token in tokens.items()]
+                )
                 await asyncio.wait([round_.complete], timeout=round_s)
             except nats.errors.Error as error:
-                reasons = dict.fromkeys(reasons, str(error) or type(error).__name__)
+                silence = str(error) or type(error).__name__
             failed = False
             for index, token in tokens.items():
                 del self._waiting[token]
                 if (ack := round_.acks.get(index)) is None:
-                    reasons[index] = "no acknowledgement in time"
+                    reasons[index] = silence
                 elif ack.error:
                     reasons[index], failed = ack.error.description, True
                 else:
                     del reasons[index]
-            if failed:  # the server answered, and said no: wait a little before asking again
+            if failed or not round_.complete.done():  # somebody said no: wait a little before asking again
                 await asyncio.sleep(min(0.1, max(0.0, deadline - loop.time())))
         return [BusUnavailable(reasons[index]) if index in reasons else None for index in range(len(messages))]
 
@@ -247,14 +247,7 @@ class Bus:
         token = self._expect_ack(round_, 0)
         batch = self.nc._nuid.next().decode()
         try:
-            for number, message in enumerate(messages, 1):
-                headers = {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number), "Nats-Msg-Id": message.msg_id}
-                last = number == len(messages)
-                if last:
-                    headers["Nats-Batch-Commit"] = "1"
-                await self.nc.publish(
-                    message.subject, message.payload, f"{self._inbox}.{token}" if last else "", headers
-                )
+            await self._write(_batch_frames(batch, messages, f"{self._inbox}.{token}"))
             async with asyncio.timeout(min(REPEAT_S, timeout_s)):
                 await round_.complete
         except (TimeoutError, nats.errors.Error):
@@ -265,6 +258,13 @@ class Bus:
         if ack.error and ack.error.err_code != _DUPLICATE_IN_BATCH:
             log.warning("atomic_publish_refused", error=ack.error.description, messages=len(messages))
         return ack.error is None
+
+    async def _write(self, frames: Sequence[bytes]) -> None:
+        """Into the client's queue of what is to be written, all at once: its ``publish`` takes 6 us a message, this 1."""
+        if max(map(len, frames)) > self.nc.max_payload:  # for which the server would close the connection
+            raise nats.errors.MaxPayloadError
+        await self.nc._send_command(b"".join(frames))
+        await self.nc._flush_pending()
 
     def _expect_ack(self, round_: "_Round", index: int) -> str:
         token = str(next(self._tokens))
@@ -303,6 +303,30 @@ class Bus:
                 raise NoResponders(refusal)
             raise RequestRefused(refusal)
         return msgspec.msgpack.decode(answer.data, type=reply)
+
+
+def _batch_frames(batch: str, messages: Sequence[Outgoing], reply: str) -> list[bytes]:
+    """The messages of an atomic batch; the last one asks for the acknowledgement."""
+    head, last = f"Nats-Batch-Id: {batch}\r\nNats-Batch-Sequence: ", len(messages)
+    frames = [_frame(message, "", f"{head}{number}\r\n") for number, message in enumerate(messages[:-1], 1)]
+    return [*frames, _frame(messages[-1], reply, f"{head}{last}\r\nNats-Batch-Commit: 1\r\n")]
+
+
+def _frame(message: Outgoing, reply: str, more: str) -> bytes:
+    """A message as it goes over the wire: ``HPUB`` of NATS' client protocol. ``more``: header lines beside the id."""
+    subject, payload, msg_id = message
+    headers = f"NATS/1.0\r\n{more}Nats-Msg-Id: {msg_id}\r\n\r\n".encode()
+    command = f"HPUB {subject} {reply} {len(headers)} {len(headers) + len(payload)}\r\n".encode()
+    return b"".join((command, headers, payload, b"\r\n"))
+
+
+def _header_lines(headers: Mapping[str, str]) -> str:
+    """Each on one line, whatever it holds."""
+    return "".join([f"{_line(name)}: {_line(value)}\r\n" for name, value in headers.items()])
+
+
+def _line(text: str) -> str:
+    return text if text.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 async def _on_error(error: Exception) -> None:

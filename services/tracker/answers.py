@@ -1,11 +1,13 @@
 """How the tracker answers: one table from what went wrong to a status, and the bodies and headers of every answer."""
 
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
-from aiohttp import web
+from aiohttp import HttpVersion11, web
+from aiohttp.abc import AbstractStreamWriter
 from msgspec import Struct
 
 from services.tracker import body
@@ -20,6 +22,49 @@ from shared.links import BadToken
 
 PIXEL = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
 """One transparent pixel, 43 bytes of GIF."""
+
+
+class Prompt(web.Response):
+    """The answer to nearly every request: a few headers and a few bytes, written at once.
+
+    aiohttp takes 11 us for a response (of the 36 of a whole bare request, half of which is the kernel's): a mapping of headers,
+    cookies, compression, a date, the name of the server. This takes 2. Whoever speaks HTTP/1.0, or wants the connection
+    closed, gets aiohttp's.
+    """
+
+    def __init__(self, status: int, headers: Mapping[str, str], content: bytes) -> None:  # not of the base: see above
+        self._code = status
+        self._given = headers
+        self._content = content
+        self._whole: web.Response | None = None
+
+    @property
+    def status(self) -> int:
+        return self._code
+
+    @property
+    def keep_alive(self) -> bool:
+        return self._whole is None or bool(self._whole.keep_alive)
+
+    def whole(self) -> web.Response:
+        """The same from aiohttp, to which headers can be added."""
+        return web.Response(status=self._code, headers=self._given, body=self._content)
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        if request.version != HttpVersion11 or not request.keep_alive:
+            self._whole = self.whole()
+            return await self._whole.prepare(request)
+        lines = "".join([f"{name}: {value}\r\n" for name, value in self._given.items()])
+        head = f"{_STATUS_LINES[self._code]}{lines}Content-Length: {len(self._content)}\r\n\r\n"
+        await request.writer.write(head.encode("latin-1") + self._content)
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        if self._whole is not None:
+            await self._whole.write_eof()
+
+
+_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 
 
 class NoneValid(Exception):

@@ -22,6 +22,7 @@ from services.tracker.answers import (
     CallsAccepted,
     CallsRefused,
     NoneValid,
+    Prompt,
     WebhookTaken,
     encode,
     error_answer,
@@ -86,7 +87,7 @@ class Edge:
             answer = refuse("pixel", error)
             return web.Response(body=PIXEL, status=answer.status, headers={**answer.headers, **GIF})
         REQUESTS["pixel", "accepted"].inc()
-        return web.Response(body=PIXEL, headers={**headers, **GIF})
+        return Prompt(200, {**headers, **GIF}, PIXEL)
 
     async def events(self, request: web.BaseRequest) -> web.Response:
         """``POST /v1/events``: one event or an array of them."""
@@ -112,7 +113,7 @@ class Edge:
             return _events_refused(call, error)
         REQUESTS[call, "accepted"].inc()
         accepted = Accepted(len(taken.events), taken.rejected)
-        return web.Response(body=encode(accepted), status=202, headers={**headers, **JSON})
+        return Prompt(202, {**headers, **JSON}, encode(accepted))
 
     async def call(self, request: web.BaseRequest, received: Received | None = None) -> web.Response:
         """``POST /v1/track``, ``/v1/batch`` and the others of Segment's tracking API."""
@@ -126,7 +127,7 @@ class Edge:
             return web.Response(body=encode(refused), status=answer.status, headers={**answer.headers, **JSON})
         REQUESTS["segment", "accepted"].inc()
         accepted = CallsAccepted(len(taken.events), taken.rejected)
-        return web.Response(body=encode(accepted), headers={**headers, **JSON})
+        return Prompt(200, {**headers, **JSON}, encode(accepted))
 
     async def webhook(self, request: web.BaseRequest) -> web.Response:
         """``POST /v1/shops/shopify`` and ``/v1/shops/woocommerce``. What cannot be an event is answered 200 as well: a shop

@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from services.tracker import assets, segment
-from services.tracker.answers import PREFLIGHT, error_answer
+from services.tracker.answers import PREFLIGHT, Prompt, error_answer
 from services.tracker.assets import Handler
 from services.tracker.edge import SETTINGS, Edge
 from services.tracker.mails import Mails
@@ -96,6 +96,8 @@ def identified(handle: Handler) -> Handler:
         given = request.headers.get("X-Request-Id")
         if given is None and response.status < 400 and not verbose:
             return response
+        if isinstance(response, Prompt):
+            response = response.whole()
         name = given if given and _REQUEST_ID.fullmatch(given) else uuid4().hex
         response.headers["X-Request-Id"] = name
         log.debug("request", request=name, method=request.method, path=_path(request), status=response.status)

@@ -22,6 +22,9 @@ from tests.support.stack import NATS_PASSWORDS, USERS_CONF, Service, Stack
 KEY, FLOOD = "wk-public", "wk-flood"
 ROUNDS, ROUND_S = 5, 3.0
 CONNECTIONS = 64
+MANY = 512
+"""As many as are needed for neither to wait for its senders, who wait for their answers: with ``CONNECTIONS`` of them a
+tracker rests while JetStream writes."""
 CALM_S = 20.0
 QUIET_RATE = 500
 
@@ -30,7 +33,11 @@ Say = Callable[[str], None]
 
 async def measure(folder: Path, minutes: float, say: Say) -> dict[str, Any]:
     async with _tracker(folder) as (service, port, nats):
-        result = await _beside_bare(service, port, nats.pid, say)
+        result = await _beside_bare(service, port, nats.pid, MANY, say)
+        few = await _beside_bare(service, port, nats.pid, CONNECTIONS, say)
+        result |= {
+            f"{name}_of_{CONNECTIONS}_connections": few[name] for name in ("events_per_s", "share_of_bare_percent")
+        }
         half = round(result["events_per_s"] / 2)
         calm = await send(port, KEY, events(), rate=half, connections=CONNECTIONS, until=_after(CALM_S))
         result |= {
@@ -75,7 +82,7 @@ def percentile_ms(sent: Sent, share: float) -> float:
     return round(1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))], 2)
 
 
-async def _beside_bare(service: Service, port: int, nats: int, say: Say) -> dict[str, Any]:
+async def _beside_bare(service: Service, port: int, nats: int, connections: int, say: Say) -> dict[str, Any]:
     """In turns, so that both have the same machine."""
     prefixes = map(str, itertools.count())
     bare_rates, rates, ratios, used = [], [], [], []
@@ -85,7 +92,12 @@ async def _beside_bare(service: Service, port: int, nats: int, say: Say) -> dict
             for target in (bare, port):
                 before = cpu_s({"tracker": service.process.pid, "nats": nats})
                 sent = await send(
-                    target, KEY, events(next(prefixes)), rate=0, connections=CONNECTIONS, until=_after(ROUND_S)
+                    target,
+                    KEY,
+                    events(f"{connections}-{next(prefixes)}-"),
+                    rate=0,
+                    connections=connections,
+                    until=_after(ROUND_S),
                 )
                 each.append(len(sent.accepted) / ROUND_S)
             after = cpu_s({"tracker": service.process.pid, "nats": nats})
@@ -93,7 +105,7 @@ async def _beside_bare(service: Service, port: int, nats: int, say: Say) -> dict
             bare_rates.append(each[0])
             rates.append(each[1])
             ratios.append(each[1] / each[0])
-            say(f"  bare {each[0]:.0f}/s, tracker {each[1]:.0f}/s: {ratios[-1]:.0%}")
+            say(f"  {connections} connections: bare {each[0]:.0f}/s, tracker {each[1]:.0f}/s: {ratios[-1]:.0%}")
     return {
         "bare_aiohttp_requests_per_s": round(statistics.median(bare_rates)),
         "events_per_s": round(statistics.median(rates)),

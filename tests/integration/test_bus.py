@@ -38,6 +38,38 @@ async def test_a_batch_with_some_repeats_stores_the_rest(stack: Stack) -> None:
     assert await stored(bus) == ATOMIC_FROM + 25
 
 
+@pytest.mark.parametrize("count", [1, ATOMIC_FROM])
+async def test_what_is_stored_is_what_was_sent(stack: Stack, count: int) -> None:
+    bus = await stack.bus("tracker")
+    sent = [
+        Outgoing(f"events.{n % 16}.site", bytes(range(256)) + b"\r\nPUB x 1\r\n%d" % n, f"id-{n}") for n in range(count)
+    ]
+    assert not any(await bus.publish_many(sent))
+    kept = await stack.raw(subjects.EVENTS)
+    assert [(each.subject, each.data, (each.headers or {})["Nats-Msg-Id"]) for each in kept] == [
+        tuple(each) for each in sent
+    ]
+
+
+async def test_a_header_is_one_line_whatever_it_holds(stack: Stack) -> None:
+    bus = await stack.bus("mailer")
+    await bus.publish(
+        Outgoing("dead.mailer", b"x", "id"), headers={"Beckon-Reason": "a\r\nNats-Msg-Id: other\0 x", "Beckon-X": ""}
+    )
+    (letter,) = await stack.raw(subjects.DEAD)
+    headers = letter.headers or {}
+    assert headers["Beckon-Reason"] == "a??Nats-Msg-Id: other? x"
+    assert headers["Nats-Msg-Id"] == "id"
+
+
+async def test_what_is_too_large_is_refused_and_the_connection_lives(stack: Stack) -> None:
+    bus = await stack.bus("tracker")
+    large = Outgoing("events.1.site", b"x" * bus.nc.max_payload, "large")
+    with pytest.raises(BusUnavailable, match="maximum payload"):
+        await bus.publish(large, timeout_s=0.2)
+    assert not any(await bus.publish_many(messages(3)))
+
+
 async def test_a_full_stream_is_an_error_within_the_time_given(stack: Stack) -> None:
     setup = await stack.bus("setup")
     js = setup.nc.jetstream()

@@ -187,16 +187,16 @@ class Stack:
 
     async def messages(self, stream: str, type_: type[T]) -> list[T]:
         """Everything a stream holds now, decoded."""
-        return [msgspec.msgpack.decode(message.data or b"", type=type_) for message in await self._raw(stream)]
+        return [msgspec.msgpack.decode(message.data or b"", type=type_) for message in await self.raw(stream)]
 
     async def dead_letters(self) -> list[DeadLetter]:
         letters = []
-        for message in await self._raw(subjects.DEAD):
+        for message in await self.raw(subjects.DEAD):
             headers = message.headers or {}
             letters.append(DeadLetter(headers["Beckon-Reason"], headers["Beckon-Subject"], message.data or b""))
         return letters
 
-    async def _raw(self, stream: str) -> list[RawStreamMsg]:
+    async def raw(self, stream: str) -> list[RawStreamMsg]:
         js = (await self.bus("setup")).nc.jetstream(timeout=5)
         state = (await js.stream_info(stream)).state
         found = []
