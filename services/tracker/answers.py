@@ -168,6 +168,7 @@ REQUESTS = {
     for outcome in ("accepted", *(answer.outcome for answer in ANSWERS.values()))
 }
 EVENTS_ACCEPTED = metrics.TRACKER_EVENTS.labels("accepted")
+TAKEN_S = metrics.TRACKER_STAGE_S.labels("taken")
 EVENTS_REJECTED = metrics.TRACKER_EVENTS.labels("rejected")
 
 

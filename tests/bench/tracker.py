@@ -22,9 +22,9 @@ from tests.support.stack import NATS_PASSWORDS, USERS_CONF, Service, Stack
 KEY, FLOOD = "wk-public", "wk-flood"
 ROUNDS, ROUND_S = 5, 3.0
 CONNECTIONS = 64
-MANY = 512
-"""As many as are needed for neither to wait for its senders, who wait for their answers: with ``CONNECTIONS`` of them a
-tracker rests while JetStream writes."""
+MANY = 400
+"""As many as are needed for neither to wait for its senders, who wait for their answers (with ``CONNECTIONS`` of them a tracker
+rests while JetStream writes), and no more than one batch holds."""
 CALM_S = 20.0
 QUIET_RATE = 500
 

@@ -487,7 +487,9 @@ async def test_metrics_count_what_happened_and_the_log_names_nobody(tracker: Tra
         'events_total{outcome="accepted"}': 2,
         'events_total{outcome="rejected"}': 1,
         "batch_events_count": 2,
-        "publish_seconds_count": 2,
+        'stage_seconds_count{stage="taken"}': 1,
+        'stage_seconds_count{stage="waited"}': 2,
+        'stage_seconds_count{stage="stored"}': 2,
     }
     for sample, value in samples.items():
         assert await asyncio.to_thread(metric, sample) == value, sample
