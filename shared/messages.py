@@ -551,7 +551,8 @@ class Stamps(Struct, omit_defaults=True):
 
 
 class Trigger(Struct, frozen=True, tag="trigger", omit_defaults=True):
-    """A rule fired for a person: published once it is committed, with its id as ``Nats-Msg-Id``."""
+    """A rule fired for a person: published once it is committed, with its id as ``Nats-Msg-Id``. ``aliases``: who turned out
+    to be this person; what was sent to them, and what they chose, counts."""
 
     id: str
     person: str
@@ -562,6 +563,7 @@ class Trigger(Struct, frozen=True, tag="trigger", omit_defaults=True):
     because: list[HistoryEvent] = []
     timer: bool = False
     expires: Instant | None = None
+    aliases: list[str] = []
     stamps: Stamps = msgspec.field(default_factory=Stamps)
 
 

@@ -45,7 +45,8 @@ class Accepted(Struct):
     """What arrivals mean for a person, before any rule has looked.
 
     ``forwarded``: what is to be published to whom this person turned out to be, ``into``. ``left``: the link that says so,
-    if it is new. ``received``: when the tracker took the event of each step, by the step's instant.
+    if it is new. ``received``: when the tracker took the event of each step, by the step's instant. ``aliases``: who turned out
+    to be this person.
     """
 
     steps: list[Step] = []
@@ -58,6 +59,7 @@ class Accepted(Struct):
     count: int = 0
     forgotten: list[int] = []
     received: dict[Instant, Instant] = {}
+    aliases: list[str] = []
 
     @property
     def events(self) -> list[Remembered]:
@@ -132,4 +134,5 @@ def _accept_handover(accepted: Accepted, handover: Handover, arrival: Arrival, k
     accepted.forgotten = [*accepted.forgotten, *handover.forgotten, mark][-FORGOTTEN:]
     joined = Joined(handover.profile, cast(list[HistoryEvent], history), handover.rules)
     accepted.steps.append(Step(arrived, joined=joined))
+    accepted.aliases += [*handover.aliases, handover.source]
     accepted.absorbed.append(Absorbed(handover.source, handover.person, offset, arrived))

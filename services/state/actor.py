@@ -18,6 +18,8 @@ from shared.messages import (
 
 FORGOTTEN = 64
 """How many ids of events that fell out of the history are still known, so that a late repeat is recognised."""
+ALIASES = 100
+"""How many earlier ids of a person are known. What was chosen or sent under one that is older is forgotten."""
 MAX_BYTES = 192 * 1024
 """A person's memory stays well below what one request carries; the oldest events go first."""
 TIDY_EVERY = 16
@@ -37,6 +39,7 @@ class Actor(Struct, frozen=True, array_like=True, gc=False):
     ``history`` is ordered by (timestamp, n); ``count`` is the highest ``n`` given out, ``shown`` the highest the rules were
     shown. ``kept_for``: the revision of the ``Interest`` for which the history holds everything that is needed; of no
     meaning as long as nothing was ``forgotten``. ``into``: who this turned out to be; then nothing else is left here.
+    ``aliases``: the latest who turned out to be this one.
     """
 
     profile: Properties = {}
@@ -47,6 +50,7 @@ class Actor(Struct, frozen=True, array_like=True, gc=False):
     shown: int = 0
     kept_for: int = 0
     into: str = ""
+    aliases: list[str] = []
 
     def person(self, key: str) -> Person:
         return Person(key, self.profile, cast(list[HistoryEvent], self.history), self.count)

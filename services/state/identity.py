@@ -22,7 +22,8 @@ class Link(Struct, frozen=True, tag="link"):
 
 
 class Handover(Struct, frozen=True, tag="handover"):
-    """To ``person``: all that ``source``, who turned out to be you, remembered. ``count``: how many events it had."""
+    """To ``person``: all that ``source``, who turned out to be you, remembered. ``count``: how many events it had.
+    ``aliases``: who had turned out to be ``source``."""
 
     id: str
     person: str
@@ -32,6 +33,7 @@ class Handover(Struct, frozen=True, tag="handover"):
     count: int = 0
     rules: dict[str, RuleState] = {}
     forgotten: list[int] = []
+    aliases: list[str] = []
 
 
 Message: TypeAlias = Event | Link | Handover

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw, structs
 
 from services.state.acceptance import Accepted, Stored
-from services.state.actor import TIDY_EVERY, Actor, Limits, order, tidy
+from services.state.actor import ALIASES, TIDY_EVERY, Actor, Limits, order, tidy
 from services.state.identity import Handover, Link
 from services.state.memory import Memory
 from shared import profile
@@ -66,6 +66,7 @@ def settle(actor: Actor, accepted: Accepted, verdict: Verdict | None, memory: Me
         rules=verdict.rules if verdict is not None and judged else actor.rules,
         forgotten=accepted.forgotten,
         shown=accepted.count if judged and events else actor.shown,
+        aliases=_known_as(actor, accepted),
     )
     if accepted.count // TIDY_EVERY != actor.count // TIDY_EVERY:
         settled = tidy(settled, memory, limits)
@@ -83,7 +84,13 @@ def hand_over(actor: Actor, key: str, link: Link) -> Handover:
         count=actor.count,
         rules=actor.rules,
         forgotten=actor.forgotten,
+        aliases=actor.aliases,
     )
+
+
+def _known_as(actor: Actor, accepted: Accepted) -> list[str]:
+    """Each once, the latest last."""
+    return list(dict.fromkeys([*actor.aliases, *accepted.aliases]))[-ALIASES:]
 
 
 def gone(actor: Actor, into: str) -> Actor:
@@ -114,6 +121,7 @@ def trigger(key: str, fire: Fire, before: Actor, accepted: Accepted) -> Trigger:
         because=cast(list[HistoryEvent], sorted(because, key=order)),
         timer=fire.timer,
         expires=fire.expires,
+        aliases=_known_as(before, accepted),
         stamps=Stamps(due=fire.at, received=received),
     )
 

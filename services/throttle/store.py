@@ -2,12 +2,13 @@
 
 A decision is made in two calls and no open transaction: ``look`` reads everything about the person in one snapshot, the
 pure ``policy.decide`` decides, and ``record`` stores the decision if nothing about the person has changed in between,
-which one number per person tells. Whoever loses such a race looks again. So caps are exact with any number of replicas,
+which one number per id of the person tells. Whoever loses such a race looks again. So caps are exact with any number of replicas,
 the deciding stays plain Python, and a process that is paused between the two calls blocks nobody and can store nothing
 late. (Deciding in SQL would take one call instead of two; deciding under a lock held from here would let a paused process
 block its person.)
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import asyncpg
@@ -24,9 +25,9 @@ _SQL = db.queries(Path(__file__).parent / "sql" / "queries.sql")
 
 class Look(Struct, frozen=True):
     """What the store knows of a trigger. ``decided`` is set if it was decided before. ``policy`` is the version in force,
-    0 if none was ever put."""
+    0 if none was ever put. ``revisions``: of the person, and of who turned out to be the person."""
 
-    revision: int
+    revisions: tuple[int, ...]
     policy: int
     standing: Standing
     decided: Decision | None
@@ -39,22 +40,24 @@ class Store:
         self._pool = pool
 
     async def look(self, trigger: Trigger, horizon: Duration, now: Instant) -> Look:
-        row = await self._pool.fetchrow(_SQL["look"], trigger.id, trigger.person, to_datetime(now - horizon))
+        row = await self._pool.fetchrow(_SQL["look"], trigger.id, _everybody(trigger), to_datetime(now - horizon))
         assert row is not None, "the query answers exactly one row"
         sends = tuple(
             Sent(rule, category, from_datetime(at))
             for rule, category, at in zip(row["rules"], row["categories"], row["instants"], strict=True)
         )
         decided = row["outcome"] and Decision(row["outcome"], from_datetime(row["decided_at"]), row["reason"])
-        return Look(row["revision"], row["policy"], Standing(sends, row["suppressed"], row["unwanted"]), decided)
+        return Look(
+            tuple(row["revisions"]), row["policy"], Standing(sends, row["suppressed"], row["unwanted"]), decided
+        )
 
-    async def record(self, trigger: Trigger, decision: Decision, revision: int) -> bool:
-        """False if something about the person has changed since ``revision``, and nothing was stored."""
+    async def record(self, trigger: Trigger, decision: Decision, revisions: Sequence[int]) -> bool:
+        """False if something about the person has changed since ``revisions``, and nothing was stored."""
         row = await self._pool.fetchrow(
             _SQL["record"],
             trigger.id,
-            trigger.person,
-            revision,
+            _everybody(trigger),
+            revisions,
             trigger.rule,
             trigger.terms.category,
             decision.outcome,
@@ -105,3 +108,8 @@ class Store:
                 return version
             if await self._pool.fetchval(_SQL["put_policy"], version + 1, document, by, to_datetime(now)):
                 return version + 1
+
+
+def _everybody(trigger: Trigger) -> list[str]:
+    """The person first, and everybody who turned out to be the person."""
+    return list(dict.fromkeys([trigger.person, *trigger.aliases]))

@@ -47,7 +47,7 @@ class Triggers:
                 await self._policies.follow(look.policy)  # and look again, as far back as the new one asks
                 continue
             decision = decide(trigger, look.standing, policy, now)
-            if await self._store.record(trigger, decision, look.revision):
+            if await self._store.record(trigger, decision, look.revisions):
                 metrics.THROTTLE_DECISIONS.labels(decision.outcome).inc()
                 log.info("trigger_decided", outcome=decision.outcome, reason=decision.reason)
                 return decision

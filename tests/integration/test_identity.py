@@ -99,7 +99,7 @@ async def test_a_timer_of_the_visitor_goes_on_as_the_users(stack: Stack, state: 
     await stack.publish(event("added_to_cart", visitor, ago_us=30 * MINUTE - 2 * SECOND))
     await stack.publish(signed_in(user, visitor))
     (trigger,) = await triggers(stack, 1)
-    assert trigger.person == user
+    assert (trigger.person, trigger.aliases) == (user, [visitor])
     assert 0 <= trigger.at - due < SECOND
     rows = await stack.fetch("SELECT person FROM state.actors WHERE next_due IS NOT NULL")
     assert {row["person"] for row in rows} <= {user}, "nothing is left of the visitor's"

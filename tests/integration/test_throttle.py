@@ -13,7 +13,7 @@ from services.local.postgres import EmbeddedPostgres
 from services.setup import database as setup
 from shared import subjects
 from shared.bus import Outgoing, encode
-from shared.clock import HOUR, MINUTE, SystemClock
+from shared.clock import HOUR, MINUTE, SECOND, SystemClock
 from shared.errors import RequestRefused, Unavailable
 from shared.messages import (
     Consents,
@@ -235,6 +235,57 @@ async def test_what_people_choose_to_get_is_kept_and_the_latest_choice_stands(st
     assert found[triggers[2].id][2] == "suppressed: unsubscribed"
     ada = await tracker.request(subjects.CONSENTS_GET, GetConsents("ada"), Consents)
     assert ada == Consents(True, {"news": True, "nudge": False}), "what was sent can be chosen about"
+
+
+async def test_who_turned_out_to_be_somebody_brings_caps_choices_and_suppressions_along(stack: Stack) -> None:
+    await stack.start("throttle")
+    visited, guest, bounced = fired("visitor"), fired("guest"), fired("old-address")
+    await publish(stack, visited)
+    await settled(stack)
+    now = SystemClock().now()
+    await stack.publish(outcome("email_unsubscribed", guest, now), outcome("email_bounced", bounced, now, kind="hard"))
+
+    async def known() -> bool:
+        return len(await stack.fetch("SELECT person FROM throttle.people")) == 3
+
+    await until(known)
+    capped = fired("ada", aliases=["visitor"])
+    unwanted = fired("bob", aliases=["cart:1", "guest"])
+    dead = fired("cleo", aliases=["old-address"])
+    free = fired("dan", aliases=["cart:2"])
+    await publish(stack, capped, unwanted, dead, free)
+    await settled(stack)
+    assert await sends(stack) == [visited.id, free.id]
+    reasons = {trigger: reason for trigger, (_, _, reason) in (await outcomes(stack)).items()}
+    assert reasons[capped.id] == "cap: 1 per 24h for rule win-back"
+    assert reasons[unwanted.id] == "suppressed: unsubscribed"
+    assert reasons[dead.id] == "suppressed: hard bounce"
+    # What bob chooses from now on counts more than what the guest chose.
+    await stack.publish(outcome("email_resubscribed", fired("bob"), now + SECOND))
+    again = fired("bob", rule="another", aliases=["guest"])
+
+    async def chosen() -> bool:
+        return len(await stack.fetch("SELECT 1 FROM throttle.consents WHERE person = 'bob'")) == 1
+
+    await until(chosen)
+    await publish(stack, again)
+    await settled(stack)
+    assert again.id in await sends(stack)
+
+
+async def test_caps_hold_for_whoever_has_many_ids_while_many_decide_at_once(stack: Stack) -> None:
+    await asyncio.gather(*(stack.start("throttle") for _ in range(4)))
+    people = [f"person-{n}" for n in range(20)]
+    orders = [["a", "b"], ["b", "a"], ["b"], ["a"]]
+    triggers = [
+        fired(person, rule=f"r{n}", aliases=[f"{alias}-of-{person}" for alias in orders[n % 4]])
+        for n in range(8)
+        for person in people
+    ]
+    await publish(stack, *triggers)
+    await settled(stack)
+    allowed = set(await sends(stack))
+    assert Counter(each.person for each in triggers if each.id in allowed) == dict.fromkeys(people, 2)
 
 
 async def test_an_operator_puts_people_on_the_suppression_list_and_takes_them_off(stack: Stack) -> None:

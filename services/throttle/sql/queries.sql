@@ -1,31 +1,35 @@
--- name: look  All that a decision needs, in one snapshot: $1 trigger, $2 person, $3 sends after this.
-SELECT coalesce(people.revision, 0) AS revision,
+-- name: look  All that a decision needs, in one snapshot: $1 trigger, $2 the person and who turned out to be the person, $3 sends after this.
+SELECT ARRAY(SELECT coalesce(people.revision, 0) FROM unnest($2::text[]) WITH ORDINALITY AS asked (person, place)
+             LEFT JOIN throttle.people USING (person) ORDER BY place) AS revisions,
        (SELECT coalesce(max(version), 0) FROM throttle.policies) AS policy,
-       suppressions.reason AS suppressed,
+       (SELECT reason FROM throttle.suppressions WHERE person = ANY ($2) ORDER BY since DESC LIMIT 1) AS suppressed,
        decisions.outcome, decisions.reason, decisions.decided_at,
        sends.rules, sends.categories, sends.instants,
-       (SELECT coalesce(array_agg(category), '{}') FROM throttle.consents
-        WHERE consents.person = asked.person AND NOT wanted) AS unwanted
-FROM (SELECT $2::text AS person) AS asked
-LEFT JOIN throttle.people USING (person)
-LEFT JOIN throttle.suppressions USING (person)
-LEFT JOIN throttle.decisions ON decisions.trigger_id = $1
+       ARRAY(SELECT category FROM (
+           SELECT DISTINCT ON (category) category, wanted FROM throttle.consents WHERE person = ANY ($2)
+           ORDER BY category, chosen_at DESC
+       ) AS latest WHERE NOT wanted) AS unwanted
+FROM (SELECT $1::text AS trigger_id) AS asked
+LEFT JOIN throttle.decisions USING (trigger_id)
 CROSS JOIN LATERAL (
     SELECT coalesce(array_agg(rule), '{}') AS rules,
            coalesce(array_agg(category), '{}') AS categories,
            coalesce(array_agg(decided_at), '{}') AS instants
     FROM throttle.decisions
-    WHERE person = asked.person AND outcome = 'send' AND released_at IS NULL AND decided_at > $3
+    WHERE person = ANY ($2) AND outcome = 'send' AND released_at IS NULL AND decided_at > $3
 ) AS sends;
 
--- name: record  Store a decision if nothing about its person has changed since the look ($3); answers a row if it did.
+-- name: record  Store a decision about the first of $2 if nothing about any of them has changed since the look ($3, in the same order);
+-- answers a row if it did. They are gone through in the order of their names, so that two who decide never wait for each other in a circle.
 WITH moved AS (
-    INSERT INTO throttle.people (person, revision) VALUES ($2, 1)
-    ON CONFLICT (person) DO UPDATE SET revision = people.revision + 1 WHERE people.revision = $3
+    INSERT INTO throttle.people (person, revision)
+    SELECT person, 1 FROM unnest($2::text[], $3::bigint[]) AS seen (person, revision) ORDER BY person
+    ON CONFLICT (person) DO UPDATE SET revision = people.revision + 1
+    WHERE people.revision = ($3::bigint[])[array_position($2::text[], people.person)]
     RETURNING person
 )
 INSERT INTO throttle.decisions (trigger_id, person, rule, category, outcome, reason, decided_at)
-SELECT $1, person, $4, $5, $6, $7, $8 FROM moved
+SELECT $1, ($2::text[])[1], $4, $5, $6, $7, $8 WHERE (SELECT count(*) FROM moved) = cardinality($2::text[])
 ON CONFLICT (trigger_id) DO NOTHING
 RETURNING trigger_id;
 

@@ -220,6 +220,21 @@ def test_what_is_handed_over_is_numbered_on_and_what_both_had_is_one() -> None:
     assert accept(joined, handover).steps == [], "handed over twice is handed over once"
 
 
+def test_a_person_is_known_under_every_earlier_id_and_so_are_their_triggers() -> None:
+    visitor = after(Actor(), Handover("link:0.handover", "visitor", "earlier", aliases=["earliest"]))
+    _, handover, _ = leaves(visitor, LINK)
+    assert handover.aliases == ["earliest", "earlier"]
+    ada = after(Actor(), handover)
+    assert ada.aliases == ["earliest", "earlier", "visitor"]
+    cart = event("c", "added_to_cart")
+    fire = Fire("t1", "cart", 1, NOON, Terms(EmailAction("t")), because=[1])
+    assert settling.trigger("ada", fire, ada, accept(ada, cart)).aliases == ada.aliases
+    late = Handover("link:9.handover", "ada", "late")
+    assert settling.trigger("ada", fire, ada, accept(ada, late)).aliases == [*ada.aliases, "late"], "of the same turn"
+    many = after(ada, *(Handover(f"link:{n}.handover", "ada", f"cart:{n}") for n in range(10, 200)))
+    assert many.aliases == [f"cart:{n}" for n in range(100, 200)], "the latest"
+
+
 def test_a_device_that_is_shared_forwards_to_whoever_signed_in_last() -> None:
     left, _, _ = leaves(Actor(), LINK)
     accepted = accept(left, event("a"), Link("link:2", "visitor", "bob"), event("b"), key="visitor")
