@@ -645,6 +645,20 @@ class Consents(Struct, frozen=True):
     categories: dict[str, bool] = {}
 
 
+class CheckConsent(Struct):
+    """Request on ``consents.check``: may this person, under whatever id, still be sent mail of this category?"""
+
+    person: str
+    category: str
+    aliases: list[str] = []
+
+
+class ConsentChecked(Struct):
+    """Reply to ``CheckConsent``: why not, empty if nothing is against it."""
+
+    refusal: str = ""
+
+
 # --- Outcomes as events -----------------------------------------------------------------------------------------------
 
 AFTER_SENDING = frozenset(

@@ -1,4 +1,4 @@
-"""From a send to a mail: who is it for, is the rule still true, what does it say."""
+"""From a send to a mail: who is it for, is the rule still true, is it still wanted, what does it say."""
 
 from msgspec import Struct, structs
 
@@ -11,7 +11,17 @@ from services.mailer.templates import TemplateError, Templates
 from shared import subjects
 from shared.bus import Bus
 from shared.clock import Clock
-from shared.messages import GetPerson, Person, PersonFound, Stamps, Trigger, Verified, Verify
+from shared.messages import (
+    CheckConsent,
+    ConsentChecked,
+    GetPerson,
+    Person,
+    PersonFound,
+    Stamps,
+    Trigger,
+    Verified,
+    Verify,
+)
 from shared.partition import partition_of
 
 
@@ -46,7 +56,8 @@ class Preparing:
         self._test_recipients = test_recipients
 
     async def prepare(self, trigger: Trigger) -> Ready | Ending:
-        """Raises ``Unavailable`` while nobody can say who the person is, or whether the rule still holds."""
+        """Raises ``Unavailable`` while nobody can say who the person is, whether the rule still holds, or whether the person
+        still wants mail."""
         person = await self._person(trigger.person)
         stamps = trigger.stamps
         if trigger.terms.verify:
@@ -58,11 +69,18 @@ class Preparing:
                 reason = f"no longer true: {verified.reason}" if verified.reason else "no longer true"
                 return suppressed(trigger, self._clock.now(), "verify", reason)
             stamps = structs.replace(stamps, verified=self._clock.now())
+        if refusal := await self._refusal(trigger):
+            return suppressed(trigger, self._clock.now(), "consent", refusal)
         return self._compose(trigger, person, stamps)
 
     async def _person(self, key: str) -> Person:
         subject = subjects.people_get(partition_of(key, self._bus.partitions))
         return (await self._bus.request(subject, GetPerson(key), PersonFound)).person
+
+    async def _refusal(self, trigger: Trigger) -> str:
+        """What somebody chose, or what bounced, after the throttle let this through."""
+        request = CheckConsent(trigger.person, trigger.terms.category, trigger.aliases)
+        return (await self._bus.request(subjects.CONSENTS_CHECK, request, ConsentChecked)).refusal
 
     def _compose(self, trigger: Trigger, person: Person, stamps: Stamps) -> Ready | Ending:
         now = self._clock.now()

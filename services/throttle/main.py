@@ -9,7 +9,7 @@ from shared import runtime as processes
 from shared import subjects
 from shared.consume import Consumer
 from shared.endpoints import Endpoint, serve_endpoints
-from shared.messages import Event, Forecast, GetConsents, GetPolicy, PutPolicy, Suppress, Trigger
+from shared.messages import CheckConsent, Event, Forecast, GetConsents, GetPolicy, PutPolicy, Suppress, Trigger
 from shared.runtime import Runtime
 
 ACK_WAIT_S = 5.0
@@ -33,6 +33,7 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
             Endpoint(subjects.POLICY_GET, GetPolicy, policies.on_get),
             Endpoint(subjects.POLICY_FORECAST, Forecast, policies.on_forecast),
             Endpoint(subjects.CONSENTS_GET, GetConsents, outcomes.on_get_consents),
+            Endpoint(subjects.CONSENTS_CHECK, CheckConsent, outcomes.on_check_consent),
             Endpoint(subjects.SUPPRESSIONS_PUT, Suppress, outcomes.on_suppress),
         ],
     )

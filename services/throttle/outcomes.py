@@ -5,12 +5,12 @@ from typing import NamedTuple
 
 import structlog
 
-from services.throttle.policy import EVERYTHING
+from services.throttle.policy import EVERYTHING, refusal
 from services.throttle.store import Store
 from shared.clock import Clock
 from shared.errors import InvalidMessage
 from shared.logs import bind
-from shared.messages import TAKEN_BACK, Consents, Event, GetConsents, Suppress, Suppressed
+from shared.messages import TAKEN_BACK, CheckConsent, ConsentChecked, Consents, Event, GetConsents, Suppress, Suppressed
 
 log = structlog.get_logger()
 
@@ -79,3 +79,7 @@ class Outcomes:
 
     async def on_get_consents(self, request: GetConsents) -> Consents:
         return await self._store.consents(request.person)
+
+    async def on_check_consent(self, request: CheckConsent) -> ConsentChecked:
+        standing = await self._store.standing(request.person, request.aliases)
+        return ConsentChecked(refusal(standing, request.category))

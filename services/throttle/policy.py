@@ -69,18 +69,25 @@ class Decision(Struct, frozen=True):
 def decide(trigger: Trigger, standing: Standing, policy: Policy, now: Instant) -> Decision:
     if trigger.expires is not None and trigger.expires < now:
         return Decision("expired", now, f"expired {text(now - trigger.expires)} before it was decided")
-    if standing.suppressed is not None:
-        return Decision("suppressed", now, f"suppressed: {standing.suppressed}")
-    if EVERYTHING in standing.unwanted:
-        return Decision("suppressed", now, "suppressed: unsubscribed")
-    if trigger.terms.category in standing.unwanted:
-        return Decision("suppressed", now, f"suppressed: unsubscribed from category {trigger.terms.category}")
+    if reason := refusal(standing, trigger.terms.category):
+        return Decision("suppressed", now, reason)
     if held_out(trigger.rule, trigger.person, trigger.terms.holdout):
         return Decision("held_out", now, f"held out: {trigger.terms.holdout:.4g} of all people, to measure lift")
     for cap in policy.caps:
         if _used(cap, trigger, standing.sends, now) >= cap.max:
             return Decision("suppressed", now, f"cap: {cap.max} per {text(cap.per)} {_whose(cap, trigger)}")
     return Decision("send", now)
+
+
+def refusal(standing: Standing, category: str) -> str:
+    """Why nothing of this category may be sent to the person, whatever the caps say; empty if it may."""
+    if standing.suppressed is not None:
+        return f"suppressed: {standing.suppressed}"
+    if EVERYTHING in standing.unwanted:
+        return "suppressed: unsubscribed"
+    if category in standing.unwanted:
+        return f"suppressed: unsubscribed from category {category}"
+    return ""
 
 
 def held_out(rule: str, person: str, share: float) -> bool:

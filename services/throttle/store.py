@@ -51,6 +51,12 @@ class Store:
             tuple(row["revisions"]), row["policy"], Standing(sends, row["suppressed"], row["unwanted"]), decided
         )
 
+    async def standing(self, person: str, aliases: Sequence[str]) -> Standing:
+        """Without the sends."""
+        row = await self._pool.fetchrow(_SQL["standing"], [person, *aliases])
+        assert row is not None, "the query answers exactly one row"
+        return Standing((), row["suppressed"], row["unwanted"])
+
     async def record(self, trigger: Trigger, decision: Decision, revisions: Sequence[int]) -> bool:
         """False if something about the person has changed since ``revisions``, and nothing was stored."""
         row = await self._pool.fetchrow(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 from nats.aio.subscription import Subscription
 
 from services.local.nats import EmbeddedNats
@@ -21,6 +22,8 @@ from shared.clock import DAY, SECOND, SystemClock
 from shared.endpoints import Endpoint, serve_subject
 from shared.links import Kind, Links
 from shared.messages import (
+    CheckConsent,
+    ConsentChecked,
     EmailAction,
     Event,
     GetPerson,
@@ -41,13 +44,15 @@ _ids = itertools.count(1)
 
 
 class People:
-    """State and rule-evaluator, as far as the mailer asks them: who somebody is, and whether a rule still holds."""
+    """State, rule-evaluator and throttle, as far as the mailer asks them: who somebody is, whether a rule still holds, and
+    whether mail is still wanted."""
 
     def __init__(self) -> None:
         self.profiles: dict[str, dict[str, Any]] = {}
         self.history: list[HistoryEvent] = []
         self.untrue: set[str] = set()
         self.verified: list[str] = []
+        self.refusals: dict[tuple[str, str], str] = {}
         self._subscriptions: list[Subscription] = []
 
     async def serve(self, stack: Stack) -> None:
@@ -56,8 +61,12 @@ class People:
             endpoint = Endpoint(subjects.people_get(partition), GetPerson, self._get)
             self._subscriptions.append(await serve_subject(state, endpoint))
         self._subscriptions.append(await serve_subject(rules, Endpoint(subjects.RULES_VERIFY, Verify, self._verify)))
-        await state.nc.flush()
-        await rules.nc.flush()
+        throttle = await stack.bus("throttle")
+        self._subscriptions.append(
+            await serve_subject(throttle, Endpoint(subjects.CONSENTS_CHECK, CheckConsent, self._check))
+        )
+        for bus in (state, rules, throttle):
+            await bus.nc.flush()
 
     async def go_away(self) -> None:
         for subscription in self._subscriptions:
@@ -71,6 +80,10 @@ class People:
     async def _verify(self, request: Verify) -> Verified:
         self.verified.append(request.person.key)
         return Verified(request.person.key not in self.untrue, "a purchase came in between")
+
+    async def _check(self, request: CheckConsent) -> ConsentChecked:
+        known = (request.person, *request.aliases)
+        return ConsentChecked(next(filter(None, (self.refusals.get((who, request.category)) for who in known)), ""))
 
 
 @pytest.fixture
@@ -285,6 +298,22 @@ async def test_what_is_no_longer_true_is_not_sent(stack: Stack, people: People, 
     await publish(stack, trigger, attempt="again")
     await settled(stack)
     assert (await outcome_of(stack, trigger)).name == "trigger_suppressed", "it ended, for ever"
+
+
+async def test_who_unsubscribed_while_the_mail_was_queued_does_not_get_it(
+    stack: Stack, people: People, smtp: SmtpServer
+) -> None:
+    people.refusals = {("visitor", "nudge"): "suppressed: unsubscribed", ("bob", "news"): "suppressed: unsubscribed"}
+    triggers = [allowed("ada"), allowed("bob")]
+    triggers[0] = structs.replace(triggers[0], aliases=["visitor"])
+    triggers = [structs.replace(t, terms=structs.replace(t.terms, category="nudge")) for t in triggers]
+    await publish(stack, *triggers)
+    await start(stack, smtp)
+    await settled(stack)
+    assert [mail["Message-ID"] for mail in smtp.received] == [id_of(triggers[1])]
+    event = await outcome_of(stack, triggers[0])
+    assert (event.name, event.properties["stage"]) == ("trigger_suppressed", "consent")
+    assert event.properties["reason"] == "suppressed: unsubscribed"
 
 
 async def test_nobody_to_send_to(stack: Stack, people: People, smtp: SmtpServer) -> None:

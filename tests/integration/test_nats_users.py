@@ -33,7 +33,7 @@ REQUESTS = {
     "state": {"rules.evaluate", "people.get.3"},
     "rule_evaluator": {"history.read", "history.links", "policy.forecast"},
     "throttle": set[str](),
-    "mailer": {"rules.verify", "people.get.3"},
+    "mailer": {"rules.verify", "people.get.3", "consents.check"},
     "operator": {
         *("rules.evaluate", "rules.verify", "rules.put", "rules.list", "rules.get", "rules.delete", "rules.schema"),
         *("rules.explain", "rules.backtest", "policy.put", "policy.get", "policy.forecast", "suppressions.put"),

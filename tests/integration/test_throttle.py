@@ -16,6 +16,8 @@ from shared.bus import Outgoing, encode
 from shared.clock import HOUR, MINUTE, SECOND, SystemClock
 from shared.errors import RequestRefused, Unavailable
 from shared.messages import (
+    CheckConsent,
+    ConsentChecked,
     Consents,
     EmailAction,
     Event,
@@ -260,6 +262,11 @@ async def test_who_turned_out_to_be_somebody_brings_caps_choices_and_suppression
     assert reasons[capped.id] == "cap: 1 per 24h for rule win-back"
     assert reasons[unwanted.id] == "suppressed: unsubscribed"
     assert reasons[dead.id] == "suppressed: hard bounce"
+    mailer = await stack.bus("mailer")
+    for each in (capped, unwanted, dead, free):
+        asked = CheckConsent(each.person, each.terms.category, each.aliases)
+        told = await mailer.request(subjects.CONSENTS_CHECK, asked, ConsentChecked)
+        assert told.refusal == ("" if each in (capped, free) else reasons[each.id]), "caps were counted before"
     # What bob chooses from now on counts more than what the guest chose.
     await stack.publish(outcome("email_resubscribed", fired("bob"), now + SECOND))
     again = fired("bob", rule="another", aliases=["guest"])

@@ -19,6 +19,13 @@ CROSS JOIN LATERAL (
     WHERE person = ANY ($2) AND outcome = 'send' AND released_at IS NULL AND decided_at > $3
 ) AS sends;
 
+-- name: standing  What is against sending anything to $1, a person and who turned out to be the person.
+SELECT (SELECT reason FROM throttle.suppressions WHERE person = ANY ($1) ORDER BY since DESC LIMIT 1) AS suppressed,
+       ARRAY(SELECT category FROM (
+           SELECT DISTINCT ON (category) category, wanted FROM throttle.consents WHERE person = ANY ($1)
+           ORDER BY category, chosen_at DESC
+       ) AS latest WHERE NOT wanted) AS unwanted;
+
 -- name: record  Store a decision about the first of $2 if nothing about any of them has changed since the look ($3, in the same order);
 -- answers a row if it did. They are gone through in the order of their names, so that two who decide never wait for each other in a circle.
 WITH moved AS (
