@@ -62,10 +62,9 @@ class Guard:
         address = None
         if key.access is Access.PUBLIC:
             address = addresses.sender(*sender, self._proxies)
-        self._limits.take(key.name, address, people, count, now)
+        left = self._limits.take(key.name, address, people, count, now)
         if not self._policy:
             return {}
-        left = self._limits.key.remaining(key.name, now)
         return {"RateLimit-Policy": self._policy, "RateLimit": f'"key";r={left}'}
 
     def gate(self, key: Key, now: Instant) -> Gate | None:

@@ -60,29 +60,25 @@ def build_handler(edge: Edge, mails: Mails, sdk: Sdk) -> Handler:
             return error_answer(405, f"{request.path} is for {', '.join(methods)}", {"Allow": ", ".join(methods)})
         return await handler(request)
 
-    return identified(unhurried(handle))
+    return identified(handle)
 
 
-def unhurried(handle: Handler) -> Handler:
+class Unhurried:
     """Whoever is too fast is answered late, or has the connection closed: a flood slows itself down, and takes no time from
     others. Without this, one that sends as fast as it is refused made others wait twenty times as long."""
-    held = 0
 
-    async def answer(request: web.BaseRequest) -> web.Response:
-        nonlocal held
-        response = await handle(request)
-        if response.status == HTTPStatus.TOO_MANY_REQUESTS:
-            if held >= MOST_HELD:
-                response.force_close()
-                return response
-            held += 1
-            try:
-                await asyncio.sleep(HOLD_S)
-            finally:
-                held -= 1
-        return response
+    def __init__(self) -> None:
+        self._held = 0
 
-    return answer
+    async def hold(self, response: web.Response) -> None:
+        if self._held >= MOST_HELD:
+            response.force_close()
+            return
+        self._held += 1
+        try:
+            await asyncio.sleep(HOLD_S)
+        finally:
+            self._held -= 1
 
 
 def identified(handle: Handler) -> Handler:
@@ -90,12 +86,15 @@ def identified(handle: Handler) -> Handler:
     level debug."""
 
     verbose = log.is_enabled_for(logging.DEBUG)  # asked once: it takes 2 us
+    unhurried = Unhurried()
 
     async def answer(request: web.BaseRequest) -> web.Response:
         response = await handle(request)
         given = request.headers.get("X-Request-Id")
         if given is None and response.status < 400 and not verbose:
             return response
+        if response.status == HTTPStatus.TOO_MANY_REQUESTS:
+            await unhurried.hold(response)
         if isinstance(response, Prompt):
             response = response.whole()
         name = given if given and _REQUEST_ID.fullmatch(given) else uuid4().hex

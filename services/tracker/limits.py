@@ -64,18 +64,18 @@ class Meter:
         if ahead > 0:
             raise TooFast(self._what, self.rate, round(ahead))
 
-    def count(self, name: str, count: int, now: Instant) -> None:
-        if not self._interval:
-            return
-        self._arrivals[name] = self._after(name, count, now)
-        if len(self._arrivals) > MOST_NAMES:
-            self._forget(now)
-
-    def remaining(self, name: str, now: Instant) -> int:
-        """How many more would be taken at once."""
+    def count(self, name: str, count: int, now: Instant) -> int:
+        """Answers how many more would be taken at once. Raises ``TooFast``, and counts nothing then."""
         if not self._interval:
             return 0
-        return int((self._tolerance - (self._after(name, 0, now) - now)) / self._interval)
+        arrival = self._after(name, count, now)
+        left = self._tolerance - (arrival - now)
+        if left < 0:
+            raise TooFast(self._what, self.rate, round(-left))
+        self._arrivals[name] = arrival
+        if len(self._arrivals) > MOST_NAMES:
+            self._forget(now)
+        return int(left / self._interval)
 
     def _after(self, name: str, count: int, now: Instant) -> float:
         """More than a burst can never be there at once; a request that large pays for a burst."""
@@ -94,17 +94,18 @@ class Limits(NamedTuple):
     address: Meter
     person: Meter
 
-    def take(self, key: str, address: str | None, people: Iterable[str], count: int, now: Instant) -> None:
-        """Count a request of ``count`` events, or none of it. ``address`` none: it is not to be limited, and ``people``
-        neither. Raises ``TooFast``."""
-        wanted: list[tuple[Meter, str, int]] = [(self.key, key, count)]
+    def take(self, key: str, address: str | None, people: Iterable[str], count: int, now: Instant) -> int:
+        """Count a request of ``count`` events, or none of it; answers how many more the key may send at once. ``address``
+        none: it is not to be limited, and ``people`` neither. Raises ``TooFast``."""
         if address is not None:
-            wanted.append((self.address, address, count))
-            wanted += [(self.person, person, times) for person, times in Counter(people).items()]
-        for meter, name, times in wanted:
-            meter.check(name, times, now)
-        for meter, name, times in wanted:
-            meter.count(name, times, now)
+            self.key.check(key, count, now)
+            limited = [(self.address, address, count)]
+            limited += [(self.person, person, times) for person, times in Counter(people).items()]
+            for meter, name, times in limited:
+                meter.check(name, times, now)
+            for meter, name, times in limited:
+                meter.count(name, times, now)
+        return self.key.count(key, count, now)
 
 
 def limits(key: Rate, address: Rate, person: Rate) -> Limits:
