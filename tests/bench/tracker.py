@@ -26,7 +26,8 @@ MANY = 400
 """As many as are needed for neither to wait for its senders, who wait for their answers (with ``CONNECTIONS`` of them a tracker
 rests while JetStream writes), and no more than one batch holds."""
 CALM_S = 20.0
-QUIET_RATE = 500
+QUIET_RATE, LIMIT = 500, "600:1200"
+"""What the others send a second, and what a key may: a flood is whatever is more than usual."""
 
 Say = Callable[[str], None]
 
@@ -47,7 +48,7 @@ async def measure(folder: Path, minutes: float, say: Say) -> dict[str, Any]:
         }
         say(f"  at half that rate p99 {result['half_rate_p99_ms']} ms; memory for {minutes:g} min …")
         result |= await _memory(service, port, half, minutes)
-    async with _tracker(folder, RATE_PER_KEY="1000:2000") as (_, port, _nats):
+    async with _tracker(folder, RATE_PER_KEY=LIMIT) as (_, port, _nats):
         result |= await _flooded(port)
     return result
 
