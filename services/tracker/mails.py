@@ -105,14 +105,16 @@ class Mails:
         data = await body.read(request, self._timeout_s, any_type=True)
         choices = preferences.read_form(data, request.headers.get("Content-Type", ""))
         before = await self._consents(link)
+        shown = _with_own(before, link)
         if link.trial:
-            return Page(self._site, _with_own(before, link), "This is a trial mail: nothing was changed.")
+            return Page(self._site, shown, "This is a trial mail: nothing was changed.")
+        choices = preferences.among(choices, shown)
         now = self._clock.now()
         changes = preferences.changes(choices, before)
         await self._store.publish(
             [engagement.chosen(link, now, wanted=wanted, category=category) for category, wanted in changes]
         )
-        return Page(self._site, preferences.after(choices, _with_own(before, link)), preferences.spoken(choices))
+        return Page(self._site, preferences.after(choices, shown), preferences.spoken(choices))
 
     def _read(self, kind: Kind, request: web.BaseRequest) -> Link:
         token = request.path[3:]

@@ -13,9 +13,8 @@ from msgspec import Struct
 
 from shared.messages import Consents
 
-MAX_FORM = 64 * 1024
-"""Bytes."""
 MAX_CATEGORIES = 100
+"""On a page."""
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1a1d21; --soft: #565b64; --page: #f2f1ee; --sheet: #fff; --line: #e0ddd7; --main: #0b5d4e; --on: #fff; }
@@ -57,7 +56,7 @@ def read_form(body: bytes, content_type: str) -> Choices:
     if not body.strip() or (content_type.startswith("multipart/form-data") and b"One-Click" in body):
         return Choices(False, {})
     try:
-        form = parse_qs(body.decode(), keep_blank_values=True, max_num_fields=2 * MAX_CATEGORIES + 2)
+        form = parse_qs(body.decode(), keep_blank_values=True, max_num_fields=2 * MAX_CATEGORIES + 1)
     except ValueError as error:
         raise BadForm(f"not a form: {error}") from None
     if form.get("List-Unsubscribe") == ["One-Click"]:
@@ -148,6 +147,13 @@ def after(choices: Choices, before: Consents) -> Consents:
     """What is so once the choices are known everywhere."""
     everything = before.everything if choices.everything is None else choices.everything
     return Consents(everything, {**before.categories, **choices.categories})
+
+
+def among(choices: Choices, shown: Consents) -> Choices:
+    """Without categories that were not on the page: nobody makes up new ones."""
+    return choices._replace(
+        categories={name: choices.categories[name] for name in shown.categories if name in choices.categories}
+    )
 
 
 def changes(choices: Choices, before: Consents | None) -> Sequence[tuple[str | None, bool]]:

@@ -72,6 +72,8 @@ class Publisher:
 
         Raises ``Full``, or ``BusUnavailable`` if it is not known of each that it is stored: then all are to be sent again.
         """
+        if not events:
+            return
         if self._closed:
             raise BusUnavailable("the tracker is shutting down")
         if self._failing and not self._bus.connected:

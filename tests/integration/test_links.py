@@ -140,6 +140,12 @@ async def test_what_a_person_chose_is_shown_and_only_changes_are_told(linked: Tr
         page = await answer.text()
         assert "Saved." in page
         assert re.findall(r'value="([^"]*)" checked', page) == ["nudge", "news"]
+    async with linked.http.post(
+        path(Kind.UNSUBSCRIBE, link()),
+        data=b"shown=price-drops&shown=made-up&category=price-drops&action=save",
+        headers=FORM,
+    ) as answer:
+        assert "Saved." in await answer.text(), "where nothing changes nothing is told"
     async with linked.http.post(path(Kind.UNSUBSCRIBE, link("bob")), data=b"action=again", headers=FORM) as answer:
         assert "subscribed again" in await answer.text()
     told = [(e.person, e.name, e.properties["scope"], e.properties["category"]) for e in await linked.stored()]

@@ -7,7 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.tracker.preferences import BadForm, Choices, Page, after, changes, page, read_form, title
+from services.tracker.preferences import (
+    MAX_CATEGORIES,
+    BadForm,
+    Choices,
+    Page,
+    after,
+    among,
+    changes,
+    page,
+    read_form,
+    title,
+)
 from shared.messages import Consents
 
 FORM = "application/x-www-form-urlencoded"
@@ -61,6 +72,20 @@ def test_only_what_changes_is_told() -> None:
     assert changes(OUT, before) == [(None, False)]
     assert after(choices, before) == Consents(True, {"nudge": False, "news": False})
     assert after(OUT, before) == Consents(False, before.categories)
+
+
+def test_nobody_makes_up_categories() -> None:
+    shown = Consents(True, {"nudge": True, "news": True})
+    assert among(Choices(None, {"news": False, "x" * 100_000: False}), shown) == Choices(None, {"news": False})
+
+
+def test_as_many_categories_as_a_page_may_have_and_one_more() -> None:
+    def form(count: int) -> bytes:
+        return "&".join(["action=save", *(f"shown=c{n}&category=c{n}" for n in range(count))]).encode()
+
+    assert len(read_form(form(MAX_CATEGORIES), FORM).categories) == MAX_CATEGORIES
+    with pytest.raises(BadForm, match="not a form"):
+        read_form(form(MAX_CATEGORIES + 1), FORM)
 
 
 def test_the_page_shows_what_is_so() -> None:
