@@ -211,6 +211,8 @@ class Bus:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
         reasons: dict[int, str] = dict.fromkeys(range(len(messages)), "not connected")
+        refused: dict[int, str] = {}
+        """What the server said says more than that it was silent later."""
         while reasons and (left_s := deadline - loop.time()) > 0:
             round_s = min(left_s, REPEAT_S)
             if not self.connected:
@@ -232,11 +234,12 @@ class Bus:
                 if (ack := round_.acks.get(index)) is None:
                     reasons[index] = silence
                 elif ack.error:
-                    reasons[index], failed = ack.error.description, True
+                    refused[index], failed = ack.error.description, True
                 else:
                     del reasons[index]
             if failed or not round_.complete.done():  # somebody said no: wait a little before asking again
                 await asyncio.sleep(min(0.1, max(0.0, deadline - loop.time())))
+        reasons |= {index: reason for index, reason in refused.items() if index in reasons}
         return [BusUnavailable(reasons[index]) if index in reasons else None for index in range(len(messages))]
 
     async def _publish_atomically(self, messages: Sequence[Outgoing], timeout_s: float) -> bool:

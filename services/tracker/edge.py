@@ -1,7 +1,7 @@
 """The calls by which events come: each is read, handed to the pure parts, and answered once its events are stored."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from time import perf_counter
 from types import MappingProxyType
@@ -95,9 +95,9 @@ class Edge:
         REQUESTS["pixel", "accepted"].inc()
         return Prompt(200, {**headers, **GIF}, PIXEL)
 
-    async def events(self, request: web.BaseRequest) -> web.Response:
+    def events(self, request: web.BaseRequest) -> Awaitable[web.Response]:
         """``POST /v1/events``: one event or an array of them."""
-        return await self._events(request, "events", "api")
+        return self._events(request, "events", "api")
 
     async def past(self, request: web.BaseRequest) -> web.Response:
         """``POST /v1/import``: the same, of any age, with a secret key. Segment's library for Ruby posts its batches to this

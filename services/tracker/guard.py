@@ -77,7 +77,9 @@ class Guard:
         vouched = token is not None and self._tokens.check(token, event.user_id, now)
         if event.name in self._protected and not vouched:
             raise Flaw(f"event: {event.name} is taken with a secret key or a user_token only")
-        self._spend("event", self._events.setdefault(key.name, set()), (event.name,), self._budget.events)
+        known = self._events.setdefault(key.name, set())
+        if event.name not in known:
+            self._spend("event", known, (event.name,), self._budget.events)
         known = self._properties.setdefault(key.name, set())
         if not known.issuperset(event.properties):
             self._spend("properties", known, event.properties, self._budget.properties)

@@ -1,6 +1,7 @@
 """The links in mails: opened, clicked, unsubscribed."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Protocol
 
 import structlog
@@ -57,6 +58,7 @@ class Mails:
         human_after: Duration,
         site: str,
         timeout_s: float,
+        tries_s: Sequence[float] = TRIES_S,
     ) -> None:
         self._store = store
         self._bus = bus
@@ -65,6 +67,7 @@ class Mails:
         self._human_after = human_after
         self._site = site
         self._timeout_s = timeout_s
+        self._tries_s = tries_s
         self._waiting: set[asyncio.Task[None]] = set()
 
     async def open(self, request: web.BaseRequest) -> web.Response:
@@ -138,7 +141,7 @@ class Mails:
         await asyncio.wait({task}, timeout=PATIENCE_S)
 
     async def _keep(self, event: Event) -> None:
-        for pause_s in (*TRIES_S, None):
+        for pause_s in (*self._tries_s, None):
             try:
                 await self._store.publish([event])
             except REFUSED as error:  # the bus is away, or too much is waiting
@@ -151,7 +154,7 @@ class Mails:
 
     def _lost(self, event: Event, error: str) -> None:
         metrics.MAIL_LINKS_LOST.inc()
-        log.error("engagement_lost", event=event.name, trigger=event.properties["trigger_id"], error=error)
+        log.error("engagement_lost", what=event.name, trigger=event.properties["trigger_id"], error=error)
 
     async def stop(self) -> None:
         """What could not be stored by now is lost."""
