@@ -164,13 +164,13 @@ async def test_stopped_by_its_user_it_says_how_to_go_on_and_does(
 
 async def test_a_tracker_that_goes_away_is_waited_for(tracker: Tracker, start: Start, tmp_path: Path) -> None:
     path = history(tmp_path / "history.ndjson", 10_000)
-    running = await start(path, "--rate", "5000")
+    running = await start(path, "--rate", "2000")
     await running.has_stored(1)
     assert tracker.service
     await tracker.service.stop()
 
     async def waits() -> bool:
-        return "the tracker is waited for: Cannot connect to host" in running.said()
+        return "the tracker is waited for: " in running.said()
 
     await until(waits)
     await tracker.start()
