@@ -7,6 +7,7 @@ const failures = [];
 async function* calls() {
   for (let number = 0; number < Number(count); number++) {
     while (number === Math.floor(count / 2) && !existsSync(go)) await new Promise((done) => setTimeout(done, 10));
+    if (number % 100 === 99) await new Promise(setImmediate); // as a server does, which has other things to do as well
     yield { userId: `u${number % 100}`, event: "Product Viewed", properties: { number } };
   }
 }
