@@ -701,15 +701,21 @@ OWN_ID = "beckon:"
 the repeat of an outcome."""
 
 
-def outcome(name: str, trigger: Trigger, now: Instant, **properties: Any) -> Event:
-    """The fact that ``trigger`` ended as ``name``. Repeating it gives the same event id, so it is one event."""
+def own_event(name: str, occasion: str, person: str, now: Instant, properties: Properties) -> Event:
+    """A fact that Beckon states itself. The same ``occasion`` gives the same event id, so repeating it is one event."""
     return Event(
-        id=f"{OWN_ID}{trigger.id}.{name}",
-        person=trigger.person,
+        id=f"{OWN_ID}{occasion}",
+        person=person,
         name=name,
         timestamp=now,
         received=now,
-        properties={"trigger_id": trigger.id, "rule": trigger.rule, "version": trigger.version, **properties},
+        properties=properties,
         source="beckon",
         trusted=True,
     )
+
+
+def outcome(name: str, trigger: Trigger, now: Instant, **properties: Any) -> Event:
+    """The fact that ``trigger`` ended as ``name``: said again, it is the same event."""
+    about = {"trigger_id": trigger.id, "rule": trigger.rule, "version": trigger.version}
+    return own_event(name, f"{trigger.id}.{name}", trigger.person, now, about | properties)

@@ -8,7 +8,6 @@ all within ``shutdown_s``; what is left is cancelled.
 import asyncio
 import contextlib
 import gc
-import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
@@ -20,7 +19,7 @@ import nats.js.errors
 import structlog
 import uvloop
 
-from shared import db, logs, streams
+from shared import db, logs, signals, streams
 from shared.bus import Bus, describe
 from shared.clock import Clock, SystemClock
 from shared.errors import StartError
@@ -169,9 +168,7 @@ async def run(name: str, settings: S, serve: Callable[[Runtime, S], Awaitable[No
     """The life of a service: start, serve, stop."""
     async with asyncio.TaskGroup() as tasks:
         runtime = Runtime(name, SystemClock(settings.lapse), tasks)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, runtime.stopping.set)
+        signals.heed(runtime.stopping)
         health, port = await serve_health(runtime.readiness, settings.health_host, settings.health_port)
         log.info("service_starting", health_port=port)
         try:

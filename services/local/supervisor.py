@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import sys
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from services.local.process import ProcessFailed
 from services.local.runfile import PID_FILE, RUN_FILE, write_run_file
 from services.local.system import Preferred, System
 from services.local.web import serve
-from shared import logs
+from shared import logs, signals
 
 log = structlog.get_logger()
 
@@ -39,9 +38,7 @@ def supervise(home: Path, lock: int) -> int:
 
 
 async def _supervise(home: Path, lock: int) -> None:
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    stopping = signals.heed(asyncio.Event())
     run_file = home / RUN_FILE
     async with asyncio.TaskGroup() as tasks:
         system = System(home, os.environ, tasks, preferred=PREFERRED, shop=True, inherit=[lock])

@@ -1,7 +1,6 @@
 """The sample shop's process: listen on both ports, end on a signal."""
 
 import asyncio
-import signal
 import sys
 
 import structlog
@@ -9,7 +8,7 @@ from aiohttp import web
 
 from services.shop.settings import Settings
 from services.shop.web import application
-from shared import logs
+from shared import logs, signals
 from shared.health import Readiness, serve_health
 from shared.settings import SettingsError, load
 
@@ -31,9 +30,7 @@ def main() -> None:
 
 
 async def run(settings: Settings) -> None:
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    stopping = signals.heed(asyncio.Event())
     readiness = Readiness()
     health, health_port = await serve_health(readiness, settings.health_host, settings.health_port)
     pages = web.AppRunner(application(settings), access_log=None, shutdown_timeout=_SHUTDOWN_S)

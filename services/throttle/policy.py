@@ -1,8 +1,8 @@
 """May this be sent, now? The rules of the throttle, decided from what is known and nothing else.
 
-The order of the questions: has it expired, is the person on the suppression list, did they unsubscribe, are they held out for this rule, is a
-cap exhausted. A window of a cap is open at its old end, like every window in a rule: at 09:00:00 a cap of 1 per 24 h no
-longer counts what was sent at 09:00:00 the day before.
+The order of the questions: has it expired, is the person on the suppression list, did they unsubscribe, are they held out
+for this rule, is a cap exhausted. A window of a cap is open at its old end, like every window in a rule: at 09:00:00 a cap of
+1 per 24 h no longer counts what was sent at 09:00:00 the day before.
 """
 
 import hashlib

@@ -157,14 +157,14 @@ class WebhookTaken(Struct, omit_defaults=True):
 
 
 encode = msgspec.json.Encoder().encode
+_CALLS = (
+    *("pixel", "events", "import", "segment", "settings"),
+    *("shopify", "woocommerce"),
+    *("open", "click", "unsubscribe"),
+)
 REQUESTS = {
     (call, outcome): metrics.TRACKER_REQUESTS.labels(call, outcome)
-    for call in (
-        *("pixel", "events", "import", "segment", "settings", "shopify", "woocommerce"),
-        "open",
-        "click",
-        "unsubscribe",
-    )
+    for call in _CALLS
     for outcome in ("accepted", *(answer.outcome for answer in ANSWERS.values()))
 }
 EVENTS_ACCEPTED = metrics.TRACKER_EVENTS.labels("accepted")

@@ -11,7 +11,7 @@ from typing import Any
 from services.tracker.events import is_bot
 from shared.clock import MINUTE, Duration, Instant
 from shared.links import Link
-from shared.messages import OWN_ID, Event
+from shared.messages import Event, own_event
 
 _APPLE = "Mozilla/5.0"
 """All that Apple's Mail Privacy Protection says of itself: no browser says so little."""
@@ -66,13 +66,4 @@ def _used(name: str, link: Link, now: Instant, by: str | None, properties: dict[
 
 def _event(name: str, link: Link, now: Instant, occasion: str, properties: dict[str, Any]) -> Event:
     about = {"trigger_id": link.trigger, "rule": link.rule, "version": link.version, "category": link.category}
-    return Event(
-        id=f"{OWN_ID}{link.trigger}.{name}.{occasion}",
-        person=link.person,
-        name=name,
-        timestamp=now,
-        received=now,
-        properties=about | properties,
-        source="beckon",
-        trusted=True,
-    )
+    return own_event(name, f"{link.trigger}.{name}.{occasion}", link.person, now, about | properties)

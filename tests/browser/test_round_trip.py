@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, BrowserContext, FrameLocator, Page, expect
 
 from services.local.plan import ADDRESSES
 from services.local.system import System
@@ -43,6 +43,14 @@ async def leave_a_cart(page: Page, shop: str) -> None:
     await page.close(run_before_unload=True)
 
 
+async def the_mail(context: BrowserContext, system: System) -> FrameLocator:
+    """As the inbox shows it, once it is there."""
+    inbox = await context.new_page()
+    await inbox.goto(system.doors.inbox)
+    await inbox.get_by_role("button", name="Ada, still in your cart: Stoneware mug").click(timeout=30_000)
+    return inbox.frame_locator("#html")
+
+
 async def results(system: System) -> dict[str, Any]:
     found = (await beckon(system.servers.nats("operator"), "results", "cart-abandonment", "--json")).json()
     return found[0] if found else {}
@@ -53,10 +61,7 @@ async def test_from_the_cart_to_the_mail_and_back_to_the_purchase(browser: Brows
     context = await browser.new_context(**PERSON)
     await leave_a_cart(await context.new_page(), system.doors.shop)
 
-    inbox = await context.new_page()
-    await inbox.goto(system.doors.inbox)
-    await inbox.get_by_role("button", name="Ada, still in your cart: Stoneware mug").click(timeout=30_000)
-    mail = inbox.frame_locator("#html")
+    mail = await the_mail(context, system)
     await expect(mail.get_by_text("€24.50")).to_be_visible()
     async with context.expect_page() as opening:
         await mail.get_by_role("link", name="Back to your cart").click()
@@ -89,11 +94,9 @@ async def test_from_the_cart_to_the_mail_and_back_to_the_purchase(browser: Brows
 async def test_from_the_mail_to_the_way_out_and_back_in(browser: Browser, system: System) -> None:
     context = await browser.new_context(**PERSON)
     await leave_a_cart(await context.new_page(), system.doors.shop)
-    inbox = await context.new_page()
-    await inbox.goto(system.doors.inbox)
-    await inbox.get_by_role("button", name="Ada, still in your cart: Stoneware mug").click(timeout=30_000)
+    mail = await the_mail(context, system)
     async with context.expect_page() as opening:
-        await inbox.frame_locator("#html").get_by_role("link", name="Choose what you get, or unsubscribe").click()
+        await mail.get_by_role("link", name="Choose what you get, or unsubscribe").click()
     page = await opening.value
     await expect(page.get_by_role("heading", level=1)).to_have_text("Mails from Harbour Goods")
     nudges = page.get_by_role("checkbox", name="Nudge")

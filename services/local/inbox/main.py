@@ -1,7 +1,6 @@
 """The inbox process: open the mailbox, listen on both ports, end on a signal."""
 
 import asyncio
-import signal
 import sys
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from services.local.inbox.settings import Settings
 from services.local.inbox.smtp import serve_smtp
 from services.local.inbox.web import application
 from services.local.web import serve
-from shared import logs
+from shared import logs, signals
 from shared.clock import SystemClock
 from shared.settings import SettingsError, load
 
@@ -29,9 +28,7 @@ def main() -> None:
 
 
 async def run(settings: Settings) -> None:
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    stopping = signals.heed(asyncio.Event())
     mailbox = Mailbox(Path(settings.inbox_folder), settings.keep_mails)
     smtp = await serve_smtp(mailbox, SystemClock(), settings.smtp_port)
     pages = await serve(application(mailbox, Path(settings.pictures_dir)), settings.http_port)

@@ -2,13 +2,10 @@
 SELECT ARRAY(SELECT coalesce(people.revision, 0) FROM unnest($2::text[]) WITH ORDINALITY AS asked (person, place)
              LEFT JOIN throttle.people USING (person) ORDER BY place) AS revisions,
        (SELECT coalesce(max(version), 0) FROM throttle.policies) AS policy,
-       (SELECT reason FROM throttle.suppressions WHERE person = ANY ($2) ORDER BY since DESC LIMIT 1) AS suppressed,
+       throttle.suppressed($2) AS suppressed,
        decisions.outcome, decisions.reason, decisions.decided_at,
        sends.rules, sends.categories, sends.instants,
-       ARRAY(SELECT category FROM (
-           SELECT DISTINCT ON (category) category, wanted FROM throttle.consents WHERE person = ANY ($2)
-           ORDER BY category, chosen_at DESC
-       ) AS latest WHERE NOT wanted) AS unwanted
+       throttle.unwanted($2) AS unwanted
 FROM (SELECT $1::text AS trigger_id) AS asked
 LEFT JOIN throttle.decisions USING (trigger_id)
 CROSS JOIN LATERAL (
@@ -20,11 +17,7 @@ CROSS JOIN LATERAL (
 ) AS sends;
 
 -- name: standing  What is against sending anything to $1, a person and who turned out to be the person.
-SELECT (SELECT reason FROM throttle.suppressions WHERE person = ANY ($1) ORDER BY since DESC LIMIT 1) AS suppressed,
-       ARRAY(SELECT category FROM (
-           SELECT DISTINCT ON (category) category, wanted FROM throttle.consents WHERE person = ANY ($1)
-           ORDER BY category, chosen_at DESC
-       ) AS latest WHERE NOT wanted) AS unwanted;
+SELECT throttle.suppressed($1) AS suppressed, throttle.unwanted($1) AS unwanted;
 
 -- name: record  Store a decision about the first of $2 if nothing about any of them has changed since the look ($3, in the same order);
 -- answers a row if it did. They are gone through in the order of their names, so that two who decide never wait for each other in a circle.
