@@ -129,6 +129,8 @@ class Terms(Struct, frozen=True, omit_defaults=True):
     verify: bool = True
     test: bool = False
     """The rule's status is ``test``: deliver to the test recipients only."""
+    variant: str = ""
+    """Which of the rule's variants the person gets; empty if it has none."""
 
 
 class Fire(Struct, frozen=True, omit_defaults=True):
@@ -508,7 +510,8 @@ class GetResults(Struct):
 
 class RuleResults(Struct, frozen=True):
     """How many triggers of a rule fired, and of those: how they ended, what people (and machines) did with the mails, the
-    purchases put down to them (``revenue`` by currency), and how many of those mailed, and of those held out, bought."""
+    purchases put down to them (``revenue`` by currency), and how many of those mailed, and of those held out, bought. A rule
+    with variants has one of these for each."""
 
     rule: str
     fired: int
@@ -526,6 +529,7 @@ class RuleResults(Struct, frozen=True):
     sent_bought: int
     held_out_bought: int
     revenue: dict[str, float]
+    variant: str = ""
 
 
 class ResultsFound(Struct):
@@ -718,4 +722,6 @@ def own_event(name: str, occasion: str, person: str, now: Instant, properties: P
 def outcome(name: str, trigger: Trigger, now: Instant, **properties: Any) -> Event:
     """The fact that ``trigger`` ended as ``name``: said again, it is the same event."""
     about = {"trigger_id": trigger.id, "rule": trigger.rule, "version": trigger.version}
+    if trigger.terms.variant:
+        about["variant"] = trigger.terms.variant
     return own_event(name, f"{trigger.id}.{name}", trigger.person, now, about | properties)

@@ -251,7 +251,9 @@ class Run:
         reasons = {reason.n: reason for reason in rule.when.because(view, t, wanted=True)}
         because = [reason.n for reason in sorted(reasons.values(), key=key_of)[-BECAUSE:]]
         expires = t + rule.expires if rule.expires is not None else None
-        self.fires.append(Fire(trigger, rule.id, version, t, rule.terms, because, event is None, expires))
+        self.fires.append(
+            Fire(trigger, rule.id, version, t, rule.terms_for(self._person), because, event is None, expires)
+        )
 
 
 class Track:

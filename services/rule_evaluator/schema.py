@@ -6,6 +6,7 @@ options, comparisons and statuses come from the parser's own tables.
 
 from typing import Any
 
+from services.rule_evaluator import variants
 from services.rule_evaluator.document import KEYS, STATUSES
 from services.rule_evaluator.heads import HEADS, NUMERIC
 from services.rule_evaluator.values import COMPARISONS
@@ -135,6 +136,11 @@ _OPTIONS: dict[str, Schema] = {
     "sum": _said("This property is added up, and count tests the sum.", _NAME),
 }
 
+_MAIL: Schema = {
+    "template": {"type": "string", "pattern": _LABEL},
+    "coupon": _said("Whose codes the mail hands out.", {"type": "string", "pattern": _LABEL}),
+}
+
 _PROPERTIES: dict[str, Schema] = {
     "id": {"type": "string", "pattern": "^[a-z0-9-]{1,64}$"},
     "name": {"type": "string", "minLength": 1, "maxLength": 200},
@@ -158,10 +164,32 @@ _PROPERTIES: dict[str, Schema] = {
     ),
     "action": _object(
         {
-            "email": _object(
-                {"template": {"type": "string", "pattern": _LABEL}, "coupon": {"type": "string", "pattern": _LABEL}},
-                ["template"],
-            )
+            "email": {
+                "anyOf": [
+                    _object(_MAIL, ["template"]),
+                    _object(
+                        {
+                            "variants": _said(
+                                "Each person gets always the same one of these.",
+                                {
+                                    "type": "array",
+                                    "minItems": 2,
+                                    "maxItems": variants.MOST,
+                                    "items": _object(
+                                        {
+                                            "name": {"type": "string", "pattern": _LABEL},
+                                            "weight": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 1},
+                                            **_MAIL,
+                                        },
+                                        ["name", "template"],
+                                    ),
+                                },
+                            )
+                        },
+                        ["variants"],
+                    ),
+                ]
+            }
         },
         ["email"],
     ),
