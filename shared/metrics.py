@@ -162,3 +162,5 @@ DUE_TO_ACCEPTED_S = Histogram(
     buckets=FAST_S,
 )
 SMTP_CONNECTIONS = Gauge("beckon_smtp_connections", "Open connections to the SMTP server.")
+COUPON_CODES_LEFT = Gauge("beckon_coupon_codes_left", "Codes left in a pool, counted up to 100,000.", ["coupon"])
+COUPONS_REDEEMED = Counter("beckon_coupons_redeemed_total", "Purchases with a code that was handed out.", ["coupon"])

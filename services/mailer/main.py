@@ -6,6 +6,8 @@ import structlog
 
 from services.mailer.compose import Sender, sender
 from services.mailer.context import Shop
+from services.mailer.coupons.handing import Coupons
+from services.mailer.coupons.store import Store as CouponStore
 from services.mailer.links import Linking
 from services.mailer.preparing import Preparing
 from services.mailer.sends import Backoff, Sends
@@ -17,6 +19,8 @@ from services.mailer.templates import Templates
 from shared import runtime as processes
 from shared import subjects
 from shared.consume import Consumer
+from shared.coupons import AddCodes, CheckCode, ListCoupons, PutCoupon, ReadCodes
+from shared.endpoints import Endpoint, serve_endpoints
 from shared.errors import StartError
 from shared.links import Links
 from shared.messages import SendEmail
@@ -30,13 +34,15 @@ MAX_PENDING = 100_000
 
 async def serve(runtime: Runtime, settings: Settings) -> None:
     templates = _templates(settings)
-    store = Store(await runtime.open_pool(settings.database_url, "mailer", MIGRATIONS))
+    database = await runtime.open_pool(settings.database_url, "mailer", MIGRATIONS)
     bus = await runtime.connect_bus(settings)
     from_ = sender(settings.mail_from)
     pool = _pool(settings, from_)
     runtime.readiness.check("smtp", lambda: pool.reachable)
     runtime.on_stop("close smtp", pool.close)
     runtime.start("probe smtp", pool.probe())
+    coupons = Coupons(CouponStore(database), runtime.clock)
+    runtime.start("watch coupon pools", coupons.watch())
     preparing = Preparing(
         bus,
         runtime.clock,
@@ -44,11 +50,13 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
         from_,
         Shop(settings.site_name, settings.site_url),
         _linking(settings),
+        coupons,
         staging=settings.beckon_env == "staging",
         test_recipients=settings.test_recipients,
     )
     backoff = Backoff(settings.retry_first_s, settings.retry_longest_s)
-    sends = Sends(bus, store, preparing, pool, runtime.clock, backoff=backoff, ack_wait_s=settings.ack_wait_s)
+    sends = Sends(bus, Store(database), preparing, pool, runtime.clock, backoff=backoff, ack_wait_s=settings.ack_wait_s)
+    await serve_endpoints(runtime, bus, "mailer", endpoints(coupons))
     await Consumer.start(
         runtime,
         bus,
@@ -61,6 +69,16 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
         ack_wait_s=settings.ack_wait_s,
         max_pending=MAX_PENDING,
     )
+
+
+def endpoints(coupons: Coupons) -> list[Endpoint]:
+    return [
+        Endpoint(subjects.COUPONS_PUT, PutCoupon, coupons.on_put),
+        Endpoint(subjects.COUPONS_ADD, AddCodes, coupons.on_add),
+        Endpoint(subjects.COUPONS_LIST, ListCoupons, coupons.on_list),
+        Endpoint(subjects.COUPONS_CODES, ReadCodes, coupons.on_codes),
+        Endpoint(subjects.COUPONS_CHECK, CheckCode, coupons.on_check),
+    ]
 
 
 def _pool(settings: Settings, from_: Sender) -> Pool:

@@ -5,6 +5,7 @@ from msgspec import Struct, structs
 from services.mailer.address import Nobody, choose
 from services.mailer.compose import Letter, Sender, compose
 from services.mailer.context import Shop, context
+from services.mailer.coupons.handing import Coupons, NoCode
 from services.mailer.endings import Ending, failed, suppressed
 from services.mailer.links import Linking
 from services.mailer.templates import TemplateError, Templates
@@ -33,6 +34,12 @@ class Ready(Struct, frozen=True):
     trial: bool
 
 
+class Held(Struct, frozen=True):
+    """Something that the mail cannot do without is not to be had at the moment."""
+
+    reason: str
+
+
 class Preparing:
     def __init__(
         self,
@@ -42,6 +49,7 @@ class Preparing:
         sender: Sender,
         shop: Shop,
         linking: Linking,
+        coupons: Coupons,
         *,
         staging: bool,
         test_recipients: tuple[str, ...],
@@ -52,10 +60,11 @@ class Preparing:
         self._sender = sender
         self._shop = shop
         self._linking = linking
+        self._coupons = coupons
         self._staging = staging
         self._test_recipients = test_recipients
 
-    async def prepare(self, trigger: Trigger) -> Ready | Ending:
+    async def prepare(self, trigger: Trigger) -> Ready | Held | Ending:
         """Raises ``Unavailable`` while nobody can say who the person is, whether the rule still holds, or whether the person
         still wants mail."""
         person = await self._person(trigger.person)
@@ -71,7 +80,7 @@ class Preparing:
             stamps = structs.replace(stamps, verified=self._clock.now())
         if refusal := await self._refusal(trigger):
             return suppressed(trigger, self._clock.now(), "consent", refusal)
-        return self._compose(trigger, person, stamps)
+        return await self._compose(trigger, person, stamps)
 
     async def _person(self, key: str) -> Person:
         subject = subjects.people_get(partition_of(key, self._bus.partitions))
@@ -82,16 +91,20 @@ class Preparing:
         request = CheckConsent(trigger.person, trigger.terms.category, trigger.aliases)
         return (await self._bus.request(subjects.CONSENTS_CHECK, request, ConsentChecked)).refusal
 
-    def _compose(self, trigger: Trigger, person: Person, stamps: Stamps) -> Ready | Ending:
+    async def _compose(self, trigger: Trigger, person: Person, stamps: Stamps) -> Ready | Held | Ending:
         now = self._clock.now()
         to = choose(person.profile, self._test_recipients, staging=self._staging, test=trigger.terms.test)
         if isinstance(to, Nobody):
             return suppressed(trigger, now, "address", to.reason)
         link = self._linking.link(trigger, now, trial=bool(to.prefix))
         unsubscribe = self._linking.unsubscribe(link)
-        variables = context(trigger, person, self._shop, unsubscribe)
+        action = trigger.terms.action
+        coupon = await self._coupons.reserve(trigger, action.coupon, trial=link.trial) if action.coupon else None
+        variables = context(trigger, person, self._shop, unsubscribe, coupon)
         try:
-            rendered = self._templates.render(trigger.terms.action.template, variables)
+            rendered = self._templates.render(action.template, variables)
+        except NoCode as none:
+            return Held(f"{action.template} needs a code, and {none}")
         except TemplateError as error:
             return failed(trigger, now, "compose", str(error))
         rendered = structs.replace(rendered, html=self._linking.tracked(rendered.html, link))

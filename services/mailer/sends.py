@@ -9,7 +9,7 @@ uncertain.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, NoReturn, TypeVar
 from uuid import uuid4
 
 import structlog
@@ -17,7 +17,7 @@ from msgspec import structs
 
 from services.mailer import endings
 from services.mailer.endings import ENDED, Ending
-from services.mailer.preparing import Preparing, Ready
+from services.mailer.preparing import Held, Preparing, Ready
 from services.mailer.replies import Deferred, Result, delay_s
 from services.mailer.smtp import Connection, Pool, SmtpAway
 from services.mailer.store import Delivery, Store
@@ -30,6 +30,9 @@ from shared.messages import Event, SendEmail, Stamps, Trigger
 
 log = structlog.get_logger()
 T = TypeVar("T")
+
+HOLD_S = 30.0
+"""How long a mail waits for what it cannot do without, before it is looked for again."""
 
 FRESH: Duration = 5 * SECOND
 """If a claim took longer, PostgreSQL was away, and what was verified may be true no more."""
@@ -110,13 +113,19 @@ class Sends:
             async with self._pool.connection() as connection:
                 # Waiting for the connection may have taken a while.
                 prepared = endings.overdue(trigger, self._clock.now(), last) or await self._preparing.prepare(trigger)
-                if isinstance(prepared, Ending):
+                if isinstance(prepared, Held | Ending):
                     break
                 result = await self._hand_over(connection, trigger, prepared, claim)
                 if isinstance(result, Deferred) and connection.outlived:
                     continue
             return await self._after(result, trigger, prepared, claim)
+        if isinstance(prepared, Held):
+            await self._hold(trigger, claim, prepared)
         return await self._end(trigger, "", prepared)
+
+    async def _hold(self, trigger: Trigger, claim: str, held: Held) -> NoReturn:
+        await self._insist(lambda: self._store.defer(trigger, claim, held.reason, self._clock.now()))
+        raise RetryLater(self._in_time(trigger, HOLD_S), held.reason)
 
     async def _hand_over(self, connection: Connection, trigger: Trigger, ready: Ready, claim: str) -> Result:
         if result := await connection.envelope(ready.letter):

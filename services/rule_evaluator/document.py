@@ -10,11 +10,11 @@ from msgspec import Struct, structs
 from services.rule_evaluator import variants
 from services.rule_evaluator.conditions import Concerns, Condition, concerns_of
 from services.rule_evaluator.heads import parse_condition
-from services.rule_evaluator.places import Place, shown
 from services.rule_evaluator.variants import Variant, chosen
 from shared import markup
 from shared.clock import SECOND, Duration
 from shared.messages import Terms
+from shared.places import Place, shown
 
 Status: TypeAlias = Literal["draft", "test", "live", "paused"]
 STATUSES: tuple[Status, ...] = ("draft", "test", "live", "paused")

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from services.rule_evaluator.places import Place
 from shared.messages import EmailAction
+from shared.places import Place
 
 EXAMPLE = "[{name: plain, template: cart-reminder}, {name: discount, template: cart-reminder, coupon: winback-10}]"
 MOST = 10

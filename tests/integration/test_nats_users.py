@@ -38,6 +38,7 @@ REQUESTS = {
         *("rules.evaluate", "rules.verify", "rules.put", "rules.list", "rules.get", "rules.delete", "rules.schema"),
         *("rules.explain", "rules.backtest", "policy.put", "policy.get", "policy.forecast", "suppressions.put"),
         *("people.get.3", "sweep.progress", "results.get"),
+        *("coupons.put", "coupons.add", "coupons.list", "coupons.codes", "coupons.check"),
     },
 }
 SERVERS = {
@@ -49,6 +50,7 @@ SERVERS = {
     "history": "state",
     "results": "state",
     "consents": "throttle",
+    "coupons": "mailer",
 }
 ASKED = set[str]().union(*REQUESTS.values())
 

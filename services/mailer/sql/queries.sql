@@ -17,11 +17,12 @@ SET status = 'deferred', attempts = mine.attempts + 1, changed_at = $6, reason =
 WHERE mine.status = 'deferred' OR (mine.status = 'claimed' AND mine.claim = $5)
 RETURNING attempts;
 
--- name: end  Store an ending with its facts; answers a row if it stands: the send had not ended, or only as uncertain.
+-- name: end  Store an ending with its facts; answers a row if it stands: the send had not ended, or only as uncertain. If nothing was
+-- sent, its coupon code is free again.
 INSERT INTO mailer.deliveries AS mine
     (send_id, person, rule, template, status, claim, changed_at, reason, accepted_at, facts)
 VALUES ($1, $2, $3, $4, $8, $5, $6, $7, $9, $10)
 ON CONFLICT (send_id) DO UPDATE
 SET status = $8, changed_at = $6, reason = $7, accepted_at = $9, facts = $10
 WHERE mine.status = 'deferred' OR (mine.status IN ('claimed', 'uncertain') AND mine.claim = $5)
-RETURNING send_id;
+RETURNING send_id, CASE WHEN $8 IN ('failed', 'expired', 'suppressed') THEN mailer.release_code(send_id) END;
