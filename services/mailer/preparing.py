@@ -91,7 +91,7 @@ class Preparing:
         unsubscribe = self._linking.unsubscribe(link)
         variables = context(trigger, person, self._shop, unsubscribe)
         try:
-            rendered = self._templates.render(trigger.terms.action.template, variables)
+            rendered = self._templates.render(trigger.terms.template, variables)
         except TemplateError as error:
             return failed(trigger, now, "compose", str(error))
         rendered = structs.replace(rendered, html=self._linking.tracked(rendered.html, link))

@@ -11,7 +11,8 @@ from services.rule_evaluator.heads import parse_condition
 from services.rule_evaluator.places import Place, shown
 from shared import markup
 from shared.clock import SECOND, Duration
-from shared.messages import EmailAction, Terms
+from shared.messages import EmailAction, Terms, WebhookAction
+from shared.webaddress import WebAddress, web_address
 
 Status: TypeAlias = Literal["draft", "test", "live", "paused"]
 STATUSES: tuple[Status, ...] = ("draft", "test", "live", "paused")
@@ -20,7 +21,7 @@ FOREVER: Duration = 2**62
 """``reentry: never``."""
 
 KEYS = ("id", "name", "status", "when", "reentry", "expires", "verify", "holdout", "throttle", "action")
-ACTIONS = ("email",)
+ACTIONS = ("email", "webhook")
 
 _LABEL = r"[a-zA-Z0-9_-]{1,64}"
 _SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)%")
@@ -95,7 +96,7 @@ def _reentry(place: Place) -> Duration | None:
 
 
 def _terms(place: Place, warnings: list[str], *, test: bool) -> Terms | None:
-    action = _action(child, warnings) if (child := _needed(place, "action")) else None
+    action, webhook = _actions(child, warnings) if (child := _needed(place, "action")) else (None, None)
     verify = child.boolean() if (child := place.given("verify")) else True
     holdout = child.read(_share) if (child := place.given("holdout")) else 0.0
     category, priority = "default", 0
@@ -107,17 +108,23 @@ def _terms(place: Place, warnings: list[str], *, test: bool) -> Terms | None:
             priority = child.whole(-1000, 1000) or 0
             if priority:
                 warnings.append(f"{child.path}: caps are first come, first served, a priority changes nothing yet")
-    if action is None or verify is None or holdout is None:
+    if (action is None and webhook is None) or verify is None or holdout is None:
         return None
-    return Terms(action, category, priority, holdout, verify, test)
+    return Terms(action, category, priority, holdout, verify, test, webhook)
 
 
-def _action(place: Place, warnings: list[str]) -> EmailAction | None:
+def _actions(place: Place, warnings: list[str]) -> tuple[EmailAction | None, WebhookAction | None]:
     if not place.is_mapping("{email: {template: cart-reminder}}"):
-        return None
+        return None, None
     place.only(ACTIONS)
-    email = place.required("email", "{email: {template: cart-reminder}}")
-    if email is None or not email.is_mapping("{template: cart-reminder}"):
+    email, webhook = place.given("email"), place.given("webhook")
+    if email is None and webhook is None:
+        place.wrong("names nothing to send, such as {email: {template: cart-reminder}}")
+    return _email(email, warnings) if email else None, _webhook(webhook, warnings) if webhook else None
+
+
+def _email(email: Place, warnings: list[str]) -> EmailAction | None:
+    if not email.is_mapping("{template: cart-reminder}"):
         return None
     email.only(("template", "coupon"))
     template = email.required("template", "template: cart-reminder")
@@ -126,6 +133,28 @@ def _action(place: Place, warnings: list[str]) -> EmailAction | None:
     if coupon is not None:
         warnings.append(f"{email.path}.coupon: coupon codes are not handed out yet, the mail goes without one")
     return EmailAction(name, coupon) if name is not None else None
+
+
+def _webhook(webhook: Place, warnings: list[str]) -> WebhookAction | None:
+    if not webhook.is_mapping("{url: https://hooks.example.com/beckon, secret: crm}"):
+        return None
+    webhook.only(("url", "secret"))
+    url = (
+        child.read(_web_address)
+        if (child := webhook.required("url", "url: https://hooks.example.com/beckon"))
+        else None
+    )
+    secret = child.text(_LABEL, _A_LABEL) if (child := webhook.required("secret", "secret: crm")) else None
+    if url is not None and not url.https:
+        warnings.append(f"{webhook.path}.url: only hosts that WEBHOOK_ALLOW names are called without https")
+    return WebhookAction(url.url, secret) if url is not None and secret is not None else None
+
+
+def _web_address(value: Any) -> WebAddress:
+    try:
+        return web_address(value)
+    except ValueError as error:
+        raise ValueError(f"{shown(value)} {error}") from None
 
 
 def _share(value: Any) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 from services.rule_evaluator.document import KEYS, STATUSES
 from services.rule_evaluator.heads import HEADS, NUMERIC
 from services.rule_evaluator.values import COMPARISONS
+from shared.webaddress import LONGEST
 
 Schema = dict[str, Any]
 
@@ -144,10 +145,12 @@ _PROPERTIES: dict[str, Schema] = {
         "How long before it may fire again for the same person; never: once in a lifetime.",
         {"anyOf": [_ref("duration"), {"const": "never"}]},
     ),
-    "expires": _said("A mail not accepted within this long of firing is dropped.", _ref("duration")),
+    "expires": _said(
+        "A mail not accepted, and a webhook not tried, within this long of firing is dropped.", _ref("duration")
+    ),
     "verify": _said("Evaluate `when` once more just before sending.", {"type": "boolean", "default": True}),
     "holdout": _said(
-        "Share of people deliberately not mailed, to measure lift.",
+        "Share of people to whom deliberately nothing is sent, to measure lift.",
         {"anyOf": [{"type": "string", "pattern": r"^[0-9]{1,3}(\.[0-9]{1,9})?%$"}, {"const": 0}]},
     ),
     "throttle": _object(
@@ -156,13 +159,31 @@ _PROPERTIES: dict[str, Schema] = {
             "priority": {"type": "integer", "minimum": -1000, "maximum": 1000},
         }
     ),
-    "action": _object(
+    "action": _said(
+        "What is sent: a mail, a webhook, or both.",
         {
-            "email": _object(
-                {"template": {"type": "string", "pattern": _LABEL}, "coupon": {"type": "string", "pattern": _LABEL}},
-                ["template"],
-            )
+            **_object(
+                {
+                    "email": _object(
+                        {
+                            "template": {"type": "string", "pattern": _LABEL},
+                            "coupon": {"type": "string", "pattern": _LABEL},
+                        },
+                        ["template"],
+                    ),
+                    "webhook": _object(
+                        {
+                            "url": {"type": "string", "pattern": r"^https?://[!-\[\]-~]+$", "maxLength": LONGEST},
+                            "secret": _said(
+                                "The name of what it is signed with, of WEBHOOK_SECRETS.",
+                                {"type": "string", "pattern": _LABEL},
+                            ),
+                        },
+                        ["url", "secret"],
+                    ),
+                }
+            ),
+            "minProperties": 1,
         },
-        ["email"],
     ),
 }
