@@ -115,22 +115,35 @@ class EmailAction(Struct, frozen=True, tag="email", omit_defaults=True):
     coupon: str | None = None
 
 
-Action = EmailAction
+class WebhookAction(Struct, frozen=True, tag="webhook"):
+    """``secret``: the name of what the request is signed with; the secret itself is known to the webhook service alone."""
+
+    url: str
+    secret: str
 
 
 class Terms(Struct, frozen=True, omit_defaults=True):
-    """What a rule says about its sends; travels with each trigger so that nobody has to look the rule up again."""
+    """What a rule says about its sends; travels with each trigger so that nobody has to look the rule up again.
 
-    action: Action
+    ``action`` is the mail, ``webhook`` the webhook: at least one of them is given.
+    """
+
+    action: EmailAction | None
     category: str = "default"
     priority: int = 0
     holdout: float = 0.0
-    """Share of people, 0 to 1, deliberately not mailed."""
+    """Share of people, 0 to 1, to whom deliberately nothing is sent."""
     verify: bool = True
     test: bool = False
     """The rule's status is ``test``: deliver to the test recipients only."""
+    webhook: WebhookAction | None = None
     variant: str = ""
     """Which of the rule's variants the person gets; empty if it has none."""
+
+    @property
+    def template(self) -> str:
+        """Of the mail; empty if there is none."""
+        return self.action.template if self.action else ""
 
 
 class Fire(Struct, frozen=True, omit_defaults=True):
@@ -577,6 +590,12 @@ class SendEmail(Struct, frozen=True, tag="email"):
     trigger: Trigger
 
 
+class SendWebhook(Struct, frozen=True, tag="webhook"):
+    """The throttle allowed a trigger whose rule has a webhook. The send's id is the trigger's, as is the mail's."""
+
+    trigger: Trigger
+
+
 # --- Throttle ---------------------------------------------------------------------------------------------------------
 
 
@@ -687,8 +706,11 @@ OUTCOMES = AFTER_SENDING | {
     "trigger_suppressed",
     "trigger_held_out",
     "webhook_sent",
+    "webhook_failed",
+    "webhook_expired",
 }
-"""Names of the events Beckon writes itself. Those that do not happen to a mail that was sent end a trigger."""
+"""Names of the events Beckon writes itself. Those that do not happen to a mail that was sent end a trigger, but for those
+``beside_mail``."""
 
 NOT_ACTIVITY = (OUTCOMES - {"email_opened", "email_clicked"}) | {"identify", "alias"}
 """Names of the events that a person did not cause."""
@@ -696,8 +718,16 @@ NOT_ACTIVITY = (OUTCOMES - {"email_opened", "email_clicked"}) | {"identify", "al
 IMPORTED = "import"
 """The source of events that tell of the past: what they make true does not fire."""
 
-TAKEN_BACK = frozenset({"trigger_suppressed", "email_failed", "email_expired"})
+TAKEN_BACK = frozenset({"trigger_suppressed", "email_failed", "email_expired", "webhook_failed", "webhook_expired"})
 """Outcomes by which a firing came to nothing: it no longer counts towards ``reentry`` or caps."""
+
+BESIDE_MAIL = "beside_mail"
+"""A property of what became of the webhook of a rule that sends a mail, too. The mail's outcome ends the trigger; this one
+is told, and neither ends anything nor takes anything back."""
+
+
+def beside_mail(event: Event | HistoryEvent) -> bool:
+    return bool(event.properties.get(BESIDE_MAIL))
 
 
 OWN_ID = "beckon:"

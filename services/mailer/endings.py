@@ -55,7 +55,7 @@ def uncertain(trigger: Trigger, now: Instant, reason: str) -> Ending:
 def sent(trigger: Trigger, stamps: Stamps, message_id: str, *, trial: bool, reply: str = "") -> Ending:
     """``stamps.accepted`` is when the server took the mail. ``trial``: it went to the test recipients."""
     properties: dict[str, Any] = {
-        "template": trigger.terms.action.template,
+        "template": trigger.terms.template,
         "message_id": message_id,
         "timer": trigger.timer,
         "latency_ms": (stamps.accepted - (stamps.due or trigger.at)) / MILLISECOND,

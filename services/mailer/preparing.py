@@ -98,13 +98,13 @@ class Preparing:
             return suppressed(trigger, now, "address", to.reason)
         link = self._linking.link(trigger, now, trial=bool(to.prefix))
         unsubscribe = self._linking.unsubscribe(link)
-        action = trigger.terms.action
-        coupon = await self._coupons.reserve(trigger, action.coupon, trial=link.trial) if action.coupon else None
+        named = trigger.terms.action and trigger.terms.action.coupon
+        coupon = await self._coupons.reserve(trigger, named, trial=link.trial) if named else None
         variables = context(trigger, person, self._shop, unsubscribe, coupon)
         try:
-            rendered = self._templates.render(action.template, variables)
+            rendered = self._templates.render(trigger.terms.template, variables)
         except NoCode as none:
-            return Held(f"{action.template} needs a code, and {none}")
+            return Held(f"{trigger.terms.template} needs a code, and {none}")
         except TemplateError as error:
             return failed(trigger, now, "compose", str(error))
         rendered = structs.replace(rendered, html=self._linking.tracked(rendered.html, link))

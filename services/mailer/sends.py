@@ -24,7 +24,7 @@ from services.mailer.store import Delivery, Store
 from shared import db, metrics
 from shared.bus import Bus, describe
 from shared.clock import SECOND, Clock, Duration, Instant
-from shared.errors import RetryLater
+from shared.errors import InvalidMessage, RetryLater
 from shared.logs import bind
 from shared.messages import Event, SendEmail, Stamps, Trigger
 
@@ -69,6 +69,8 @@ class Sends:
 
     async def on_send(self, send: SendEmail) -> None:
         trigger = send.trigger
+        if trigger.terms.action is None:
+            raise InvalidMessage("a send of a mail, of a rule that has none")
         if trigger.id in self._in_hand:
             # NATS lost sight of us for a while and delivered it once more, to ourselves.
             raise RetryLater(self._ack_wait_s, "in hand already")

@@ -77,4 +77,4 @@ class Store:
 
 
 def _whose(trigger: Trigger) -> tuple[str, str, str, str]:
-    return trigger.id, trigger.person, trigger.rule, trigger.terms.action.template
+    return trigger.id, trigger.person, trigger.rule, trigger.terms.template

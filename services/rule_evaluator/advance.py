@@ -15,7 +15,19 @@ from services.rule_evaluator.plan import Compiled, Plan
 from services.rule_evaluator.view import IDENTIFY, NEVER, View, key_of
 from shared import profile
 from shared.clock import Instant
-from shared.messages import IMPORTED, TAKEN_BACK, Case, Fire, HistoryEvent, Joined, Person, RuleState, Step, Verdict
+from shared.messages import (
+    IMPORTED,
+    TAKEN_BACK,
+    Case,
+    Fire,
+    HistoryEvent,
+    Joined,
+    Person,
+    RuleState,
+    Step,
+    Verdict,
+    beside_mail,
+)
 
 BECAUSE = 20
 """Events that a firing names at most, the latest."""
@@ -296,7 +308,7 @@ class Track:
 
     def take_back(self, event: HistoryEvent) -> None:
         """The firing that the outcome names came to nothing."""
-        if event.name in TAKEN_BACK and self.fired:
+        if event.name in TAKEN_BACK and self.fired and not beside_mail(event):
             trigger = event.properties.get("trigger_id")
             self.fired = [entry for entry in self.fired if entry[0] != trigger]
 

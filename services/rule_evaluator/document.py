@@ -1,13 +1,13 @@
 """Rule documents: from text to a rule that can be evaluated, or to everything that is wrong with it. Pure."""
 
 import re
-from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 import msgspec
 from msgspec import Struct, structs
 
-from services.rule_evaluator import variants
+from services.rule_evaluator import actions
+from services.rule_evaluator.actions import A_LABEL, LABEL, Actions
 from services.rule_evaluator.conditions import Concerns, Condition, concerns_of
 from services.rule_evaluator.heads import parse_condition
 from services.rule_evaluator.variants import Variant, chosen
@@ -23,16 +23,13 @@ FOREVER: Duration = 2**62
 """``reentry: never``."""
 
 KEYS = ("id", "name", "status", "when", "reentry", "expires", "verify", "holdout", "throttle", "action")
-ACTIONS = ("email",)
 
-_LABEL = r"[a-zA-Z0-9_-]{1,64}"
 _SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)%")
-_A_LABEL = "1 to 64 letters, digits, _ or -"
 
 
 class Rule(Struct, frozen=True, eq=False):
-    """``condition`` is ``when`` in a form in which equal conditions are equal texts. ``variants``: the
-    mails of which each person gets one, at least one; ``terms`` holds the first."""
+    """``condition`` is ``when`` in a form in which equal conditions are equal texts. ``variants``: the mails of which each
+    person gets one; ``terms`` holds the first."""
 
     id: str
     name: str
@@ -46,7 +43,7 @@ class Rule(Struct, frozen=True, eq=False):
     variants: tuple[Variant, ...]
 
     def terms_for(self, person: str) -> Terms:
-        if len(self.variants) == 1:
+        if len(self.variants) < 2:
             return self.terms
         variant = chosen(self.id, person, self.variants)
         return structs.replace(self.terms, action=variant.action, variant=variant.name)
@@ -81,12 +78,14 @@ def _rule(place: Place, warnings: list[str]) -> Rule | None:
     when = parse_condition(child) if (child := _needed(place, "when")) else None
     reentry = _reentry(child) if (child := place.given("reentry")) else None
     expires = child.duration(least=SECOND) if (child := place.given("expires")) else None
-    mails = _mails(child) if (child := _needed(place, "action")) else ()
-    terms = _terms(place, mails, warnings, test=status == "test")
+    found = actions.parse(child, warnings) if (child := _needed(place, "action")) else Actions()
+    terms = _terms(place, found, warnings, test=status == "test")
     if rule_id is None or name is None or status is None or when is None or terms is None:
         return None
     condition = msgspec.json.encode(place.value["when"], order="deterministic").decode()
-    return Rule(rule_id, name, cast(Status, status), when, concerns_of(when), condition, reentry, expires, terms, mails)
+    return Rule(
+        rule_id, name, cast(Status, status), when, concerns_of(when), condition, reentry, expires, terms, found.mails
+    )
 
 
 _EXAMPLES = {
@@ -106,38 +105,22 @@ def _reentry(place: Place) -> Duration | None:
     return place.duration()
 
 
-def _terms(place: Place, mails: Sequence[Variant], warnings: list[str], *, test: bool) -> Terms | None:
+def _terms(place: Place, found: Actions, warnings: list[str], *, test: bool) -> Terms | None:
     verify = child.boolean() if (child := place.given("verify")) else True
     holdout = child.read(_share) if (child := place.given("holdout")) else 0.0
     category, priority = "default", 0
     if (throttle := place.given("throttle")) and throttle.is_mapping("{category: nudge}"):
         throttle.only(("category", "priority"))
         if child := throttle.given("category"):
-            category = child.text(_LABEL, _A_LABEL) or category
+            category = child.text(LABEL, A_LABEL) or category
         if child := throttle.given("priority"):
             priority = child.whole(-1000, 1000) or 0
             if priority:
                 warnings.append(f"{child.path}: caps are first come, first served, a priority changes nothing yet")
-    if not mails or verify is None or holdout is None:
+    if not any(found) or verify is None or holdout is None:
         return None
-    return Terms(mails[0].action, category, priority, holdout, verify, test)
-
-
-def _mails(place: Place) -> tuple[Variant, ...]:
-    """The variants of the mail, or the one mail there is, without a name."""
-    example = "{email: {template: cart-reminder}}"
-    if not place.is_mapping(example):
-        return ()
-    place.only(ACTIONS)
-    email = place.required("email", example)
-    if email is None or not email.is_mapping("{template: cart-reminder}"):
-        return ()
-    if several := email.given("variants"):
-        email.only(("variants",))
-        return variants.parse(several, _LABEL, _A_LABEL)
-    email.only(("template", "coupon", "variants"))
-    mail = variants.mail(email, _LABEL, _A_LABEL)
-    return (Variant("", 1, mail),) if mail else ()
+    mail = found.mails[0].action if found.mails else None
+    return Terms(mail, category, priority, holdout, verify, test, found.webhook)
 
 
 def _share(value: Any) -> float:

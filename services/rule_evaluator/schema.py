@@ -10,6 +10,7 @@ from services.rule_evaluator import variants
 from services.rule_evaluator.document import KEYS, STATUSES
 from services.rule_evaluator.heads import HEADS, NUMERIC
 from services.rule_evaluator.values import COMPARISONS
+from shared.webaddress import LONGEST
 
 Schema = dict[str, Any]
 
@@ -141,6 +142,23 @@ _MAIL: Schema = {
     "coupon": _said("Whose codes the mail hands out.", {"type": "string", "pattern": _LABEL}),
 }
 
+_VARIANTS = _said(
+    "Each person gets always the same one of these.",
+    {
+        "type": "array",
+        "minItems": 2,
+        "maxItems": variants.MOST,
+        "items": _object(
+            {
+                "name": {"type": "string", "pattern": _LABEL},
+                "weight": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 1},
+                **_MAIL,
+            },
+            ["name", "template"],
+        ),
+    },
+)
+
 _PROPERTIES: dict[str, Schema] = {
     "id": {"type": "string", "pattern": "^[a-z0-9-]{1,64}$"},
     "name": {"type": "string", "minLength": 1, "maxLength": 200},
@@ -150,10 +168,12 @@ _PROPERTIES: dict[str, Schema] = {
         "How long before it may fire again for the same person; never: once in a lifetime.",
         {"anyOf": [_ref("duration"), {"const": "never"}]},
     ),
-    "expires": _said("A mail not accepted within this long of firing is dropped.", _ref("duration")),
+    "expires": _said(
+        "A mail not accepted, and a webhook not tried, within this long of firing is dropped.", _ref("duration")
+    ),
     "verify": _said("Evaluate `when` once more just before sending.", {"type": "boolean", "default": True}),
     "holdout": _said(
-        "Share of people deliberately not mailed, to measure lift.",
+        "Share of people to whom deliberately nothing is sent, to measure lift.",
         {"anyOf": [{"type": "string", "pattern": r"^[0-9]{1,3}(\.[0-9]{1,9})?%$"}, {"const": 0}]},
     ),
     "throttle": _object(
@@ -162,35 +182,25 @@ _PROPERTIES: dict[str, Schema] = {
             "priority": {"type": "integer", "minimum": -1000, "maximum": 1000},
         }
     ),
-    "action": _object(
+    "action": _said(
+        "What is sent: a mail, a webhook, or both.",
         {
-            "email": {
-                "anyOf": [
-                    _object(_MAIL, ["template"]),
-                    _object(
+            **_object(
+                {
+                    "email": {"anyOf": [_object(_MAIL, ["template"]), _object({"variants": _VARIANTS}, ["variants"])]},
+                    "webhook": _object(
                         {
-                            "variants": _said(
-                                "Each person gets always the same one of these.",
-                                {
-                                    "type": "array",
-                                    "minItems": 2,
-                                    "maxItems": variants.MOST,
-                                    "items": _object(
-                                        {
-                                            "name": {"type": "string", "pattern": _LABEL},
-                                            "weight": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 1},
-                                            **_MAIL,
-                                        },
-                                        ["name", "template"],
-                                    ),
-                                },
-                            )
+                            "url": {"type": "string", "pattern": r"^https?://[!-\[\]-~]+$", "maxLength": LONGEST},
+                            "secret": _said(
+                                "The name of what it is signed with, of WEBHOOK_SECRETS.",
+                                {"type": "string", "pattern": _LABEL},
+                            ),
                         },
-                        ["variants"],
+                        ["url", "secret"],
                     ),
-                ]
-            }
+                }
+            ),
+            "minProperties": 1,
         },
-        ["email"],
     ),
 }

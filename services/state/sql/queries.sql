@@ -151,18 +151,18 @@ WITH fired AS (
     FROM fired
 )
 SELECT rule, variant, count(*) AS fired,
-       count(*) FILTER (WHERE outcome = 'email_sent') AS sent,
+       count(*) FILTER (WHERE outcome IN ('email_sent', 'webhook_sent')) AS sent,
        count(*) FILTER (WHERE outcome = 'trigger_suppressed') AS suppressed,
        count(*) FILTER (WHERE outcome = 'trigger_held_out') AS held_out,
-       count(*) FILTER (WHERE outcome = 'email_expired') AS expired,
-       count(*) FILTER (WHERE outcome = 'email_failed') AS failed,
+       count(*) FILTER (WHERE outcome IN ('email_expired', 'webhook_expired')) AS expired,
+       count(*) FILTER (WHERE outcome IN ('email_failed', 'webhook_failed')) AS failed,
        count(*) FILTER (WHERE outcome = 'email_uncertain') AS uncertain,
        count(*) FILTER (WHERE 'email_opened' = ANY (names)) AS opened,
        count(*) FILTER (WHERE 'email_opened_by_machine' = ANY (names)) AS opened_by_machine,
        count(*) FILTER (WHERE 'email_clicked' = ANY (names)) AS clicked,
        count(*) FILTER (WHERE 'email_unsubscribed' = ANY (names)) AS unsubscribed,
        sum(converted)::bigint AS conversions,
-       count(*) FILTER (WHERE outcome = 'email_sent' AND bought) AS sent_bought,
+       count(*) FILTER (WHERE outcome IN ('email_sent', 'webhook_sent') AND bought) AS sent_bought,
        count(*) FILTER (WHERE outcome = 'trigger_held_out' AND bought) AS held_out_bought,
        (SELECT coalesce(jsonb_object_agg(currency, total), '{}')::text FROM (
            SELECT coalesce(c.currency, '') AS currency, sum(c.total) AS total
