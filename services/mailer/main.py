@@ -8,6 +8,7 @@ from services.mailer.compose import Sender, sender
 from services.mailer.context import Shop
 from services.mailer.coupons.handing import Coupons
 from services.mailer.coupons.store import Store as CouponStore
+from services.mailer.dkim import Signer, aligned
 from services.mailer.links import Linking
 from services.mailer.preparing import Preparing
 from services.mailer.sends import Backoff, Sends
@@ -20,6 +21,7 @@ from shared import runtime as processes
 from shared import subjects
 from shared.consume import Consumer
 from shared.coupons import AddCodes, CheckCode, ListCoupons, PutCoupon, ReadCodes
+from shared.dkim import GOOD_BITS, read_keys
 from shared.endpoints import Endpoint, serve_endpoints
 from shared.errors import StartError
 from shared.links import Links
@@ -51,6 +53,8 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
         Shop(settings.site_name, settings.site_url),
         _linking(settings),
         coupons,
+        _signer(settings, from_),
+        reply_to=sender(settings.reply_to) if settings.reply_to else None,
         staging=settings.beckon_env == "staging",
         test_recipients=settings.test_recipients,
     )
@@ -96,6 +100,19 @@ def _linking(settings: Settings) -> Linking:
     if not settings.public_url:
         log.warning("mails_without_links", hint="set PUBLIC_URL and SECRET_KEY for opens, clicks and unsubscribing")
     return Linking(Links(settings.secret_key), settings.public_url)
+
+
+def _signer(settings: Settings, from_: Sender) -> Signer:
+    keys = read_keys(settings.dkim_keys)
+    if not keys:
+        log.warning(
+            "mails_without_signature", hint="set DKIM_KEYS, unless the SMTP server signs; beckon dkim new makes keys"
+        )
+    for key in keys:
+        if key.weak:
+            log.warning("dkim_key_weak", selector=key.selector, hint=f"an RSA key should have {GOOD_BITS} bits")
+    domain = settings.dkim_domain
+    return Signer(aligned(domain, from_.domain) if domain else from_.domain, keys)
 
 
 def _templates(settings: Settings) -> Templates:

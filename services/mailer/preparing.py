@@ -6,7 +6,9 @@ from services.mailer.address import Nobody, choose
 from services.mailer.compose import Letter, Sender, compose
 from services.mailer.context import Shop, context
 from services.mailer.coupons.handing import Coupons, NoCode
+from services.mailer.dkim import Signer
 from services.mailer.endings import Ending, failed, suppressed
+from services.mailer.headers import standing
 from services.mailer.links import Linking
 from services.mailer.templates import TemplateError, Templates
 from shared import subjects
@@ -50,7 +52,9 @@ class Preparing:
         shop: Shop,
         linking: Linking,
         coupons: Coupons,
+        signer: Signer,
         *,
+        reply_to: Sender | None,
         staging: bool,
         test_recipients: tuple[str, ...],
     ) -> None:
@@ -61,6 +65,8 @@ class Preparing:
         self._shop = shop
         self._linking = linking
         self._coupons = coupons
+        self._signer = signer
+        self._reply_to = reply_to
         self._staging = staging
         self._test_recipients = test_recipients
 
@@ -108,5 +114,9 @@ class Preparing:
         except TemplateError as error:
             return failed(trigger, now, "compose", str(error))
         rendered = structs.replace(rendered, html=self._linking.tracked(rendered.html, link))
-        letter = compose(trigger.id, rendered, to, self._sender, now, due=trigger.at, unsubscribe=unsubscribe)
-        return Ready(letter, stamps, trial=link.trial)
+        headers = standing(trigger, self._sender, self._reply_to, unsubscribe=bool(unsubscribe))
+        letter = compose(
+            trigger.id, rendered, to, self._sender, now, due=trigger.at, unsubscribe=unsubscribe, standing=headers
+        )
+        signed = structs.replace(letter, content=self._signer.signed(letter.content, now))
+        return Ready(signed, stamps, trial=link.trial)

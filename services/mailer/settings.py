@@ -4,7 +4,9 @@ from functools import partial
 
 from services.mailer.address import normal
 from services.mailer.compose import sender
+from services.mailer.dkim import aligned
 from services.mailer.server import server
+from shared.dkim import read_keys
 from shared.links import Links, public_url
 from shared.settings import Common, check
 
@@ -16,6 +18,12 @@ class Settings(Common, frozen=True, kw_only=True):
     """``smtp[s]://user:password@host:port``; STARTTLS is used where it is offered."""
     mail_from: str
     """``Shop <shop@example.test>``: the sender people see, and the domain of each Message-ID."""
+    reply_to: str = ""
+    """``Help <help@shop.example>``: who gets the answers to mails; empty: the sender."""
+    dkim_keys: tuple[str, ...] = ()
+    """``SELECTOR:KEY``, as ``beckon dkim new`` writes them; each signs every mail."""
+    dkim_domain: str = ""
+    """The domain that signs; empty: that of ``MAIL_FROM``. It must be that one, or above or below it, for DMARC."""
     templates_dir: str = "examples/templates"
     """The folder of the templates, one folder each."""
     site_name: str = "Our shop"
@@ -49,6 +57,11 @@ class Settings(Common, frozen=True, kw_only=True):
         super().__post_init__()
         check("SMTP_URL", partial(server, self.smtp_url))
         check("MAIL_FROM", partial(sender, self.mail_from))
+        if self.reply_to:
+            check("REPLY_TO", partial(sender, self.reply_to))
+        check("DKIM_KEYS", partial(read_keys, self.dkim_keys))
+        if self.dkim_domain:
+            check("DKIM_DOMAIN", partial(aligned, self.dkim_domain, sender(self.mail_from).domain))
         check("PUBLIC_URL", partial(public_url, self.public_url))
         check("SECRET_KEY", partial(Links, self.secret_key))
         if bool(self.public_url) != bool(self.secret_key):
