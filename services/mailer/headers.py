@@ -30,7 +30,7 @@ def standing(trigger: Trigger, from_: Sender, reply_to: Sender | None, *, unsubs
 def feedback_id(trigger: Trigger, domain: str) -> str:
     """``rule:category:template:sender``, by which Gmail's Postmaster Tools tell of complaints; it heeds only what is signed by
     the sender's domain (https://support.google.com/mail/answer/6254652). The last part stands for the domain."""
-    return ":".join((trigger.rule, trigger.terms.category, trigger.terms.action.template, _sender_id(domain)))
+    return ":".join((trigger.rule, trigger.terms.category, trigger.terms.template, _sender_id(domain)))
 
 
 def _sender_id(domain: str) -> str:
