@@ -7,6 +7,7 @@ DEAD = "DEAD"
 
 ALL_TRIGGERS = "triggers.>"
 ALL_OUTCOMES = "events.*.outcome"
+ALL_SITE_EVENTS = "events.*.site"
 SENDS_EMAIL = "sends.email"
 
 INTEREST = "INTEREST"
@@ -33,6 +34,9 @@ SWEEP_PROGRESS = "sweep.progress"
 RESULTS_GET = "results.get"
 HISTORY_READ = "history.read"
 HISTORY_LINKS = "history.links"
+CATALOGUE_PUT = "catalogue.put"
+CATALOGUE_LIST = "catalogue.list"
+CATALOGUE_GET = "catalogue.get"
 
 
 def event_subject(partition: int, *, outcome: bool = False) -> str:

@@ -8,7 +8,7 @@ from services.mailer.products import in_cart, looked_at
 from shared.clock import rfc3339
 from shared.messages import HistoryEvent, Person, Trigger
 
-VARIABLES = frozenset({"person", "events", "products", "cart", "rule", "shop", "unsubscribe_url"})
+VARIABLES = frozenset({"person", "events", "products", "cart", "recommended", "rule", "shop", "unsubscribe_url"})
 """The names a template may begin a variable with; any other is a misspelling."""
 
 
@@ -25,6 +25,7 @@ def context(trigger: Trigger, person: Person, shop: Shop, unsubscribe_url: str =
         "events": [_event(event) for event in trigger.because],
         "products": looked_at(trigger.because, person.history),
         "cart": in_cart(trigger.because, person.history),
+        "recommended": [],
         "rule": {"id": trigger.rule, "version": trigger.version},
         "shop": {"name": shop.name, "url": shop.url},
         "unsubscribe_url": unsubscribe_url,

@@ -4,6 +4,10 @@ from pathlib import Path
 
 import structlog
 
+from services.mailer.catalogue.learner import Learner
+from services.mailer.catalogue.service import Service
+from services.mailer.catalogue.shelf import Shelf
+from services.mailer.catalogue.store import Catalogue
 from services.mailer.compose import Sender, sender
 from services.mailer.context import Shop
 from services.mailer.links import Linking
@@ -17,6 +21,7 @@ from services.mailer.templates import Templates
 from shared import runtime as processes
 from shared import subjects
 from shared.consume import Consumer
+from shared.endpoints import serve_endpoints
 from shared.errors import StartError
 from shared.links import Links
 from shared.messages import SendEmail
@@ -30,7 +35,8 @@ MAX_PENDING = 100_000
 
 async def serve(runtime: Runtime, settings: Settings) -> None:
     templates = _templates(settings)
-    store = Store(await runtime.open_pool(settings.database_url, "mailer", MIGRATIONS))
+    database = await runtime.open_pool(settings.database_url, "mailer", MIGRATIONS)
+    store, catalogue = Store(database), Catalogue(database)
     bus = await runtime.connect_bus(settings)
     from_ = sender(settings.mail_from)
     pool = _pool(settings, from_)
@@ -43,11 +49,14 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
         templates,
         from_,
         Shop(settings.site_name, settings.site_url),
+        Shelf(catalogue, runtime.clock),
         _linking(settings),
         staging=settings.beckon_env == "staging",
         test_recipients=settings.test_recipients,
     )
     backoff = Backoff(settings.retry_first_s, settings.retry_longest_s)
+    Learner(bus, catalogue, settings.own_hosts).start(runtime)
+    await serve_endpoints(runtime, bus, "mailer", Service(catalogue, runtime.clock).endpoints())
     sends = Sends(bus, store, preparing, pool, runtime.clock, backoff=backoff, ack_wait_s=settings.ack_wait_s)
     await Consumer.start(
         runtime,

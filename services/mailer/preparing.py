@@ -3,6 +3,7 @@
 from msgspec import Struct, structs
 
 from services.mailer.address import Nobody, choose
+from services.mailer.catalogue.shelf import Shelf
 from services.mailer.compose import Letter, Sender, compose
 from services.mailer.context import Shop, context
 from services.mailer.endings import Ending, failed, suppressed
@@ -41,6 +42,7 @@ class Preparing:
         templates: Templates,
         sender: Sender,
         shop: Shop,
+        shelf: Shelf,
         linking: Linking,
         *,
         staging: bool,
@@ -51,6 +53,7 @@ class Preparing:
         self._templates = templates
         self._sender = sender
         self._shop = shop
+        self._shelf = shelf
         self._linking = linking
         self._staging = staging
         self._test_recipients = test_recipients
@@ -71,7 +74,7 @@ class Preparing:
             stamps = structs.replace(stamps, verified=self._clock.now())
         if refusal := await self._refusal(trigger):
             return suppressed(trigger, self._clock.now(), "consent", refusal)
-        return self._compose(trigger, person, stamps)
+        return await self._compose(trigger, person, stamps)
 
     async def _person(self, key: str) -> Person:
         subject = subjects.people_get(partition_of(key, self._bus.partitions))
@@ -82,16 +85,18 @@ class Preparing:
         request = CheckConsent(trigger.person, trigger.terms.category, trigger.aliases)
         return (await self._bus.request(subjects.CONSENTS_CHECK, request, ConsentChecked)).refusal
 
-    def _compose(self, trigger: Trigger, person: Person, stamps: Stamps) -> Ready | Ending:
+    async def _compose(self, trigger: Trigger, person: Person, stamps: Stamps) -> Ready | Ending:
         now = self._clock.now()
         to = choose(person.profile, self._test_recipients, staging=self._staging, test=trigger.terms.test)
         if isinstance(to, Nobody):
             return suppressed(trigger, now, "address", to.reason)
         link = self._linking.link(trigger, now, trial=bool(to.prefix))
         unsubscribe = self._linking.unsubscribe(link)
-        variables = context(trigger, person, self._shop, unsubscribe)
+        template = trigger.terms.action.template
         try:
-            rendered = self._templates.render(trigger.terms.action.template, variables)
+            speaks_of = self._templates.speaks_of(template)
+            variables = context(trigger, person, self._shop, unsubscribe)
+            rendered = self._templates.render(template, await self._shelf.completed(variables, person, speaks_of))
         except TemplateError as error:
             return failed(trigger, now, "compose", str(error))
         rendered = structs.replace(rendered, html=self._linking.tracked(rendered.html, link))

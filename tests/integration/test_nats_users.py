@@ -37,7 +37,7 @@ REQUESTS = {
     "operator": {
         *("rules.evaluate", "rules.verify", "rules.put", "rules.list", "rules.get", "rules.delete", "rules.schema"),
         *("rules.explain", "rules.backtest", "policy.put", "policy.get", "policy.forecast", "suppressions.put"),
-        *("people.get.3", "sweep.progress", "results.get"),
+        *("people.get.3", "sweep.progress", "results.get", "catalogue.put", "catalogue.list", "catalogue.get"),
     },
 }
 SERVERS = {
@@ -49,6 +49,7 @@ SERVERS = {
     "history": "state",
     "results": "state",
     "consents": "throttle",
+    "catalogue": "mailer",
 }
 ASKED = set[str]().union(*REQUESTS.values())
 
@@ -57,6 +58,7 @@ CONSUMERS = {
     ("throttle", "EVENTS", "throttle-outcomes", "events.*.outcome"),
     ("mailer", "SENDS", "mailer", "sends.email"),
     ("state", "EVENTS", "any", "events.3.*"),
+    ("mailer", "EVENTS", "any", "events.*.site"),
 }
 
 
@@ -127,7 +129,7 @@ async def test_each_makes_its_own_consumers_only(buses: dict[str, Bus]) -> None:
     passed = await permitted(asking, make)
     expected = {user: {" ".join(consumer[1:]) for consumer in CONSUMERS if consumer[0] == user} for user in USERS}
     # State reads events as it likes: also under a name that the throttle uses for its own.
-    expected["state"].add("EVENTS throttle-outcomes events.*.outcome")
+    expected["state"] |= {"EVENTS throttle-outcomes events.*.outcome", "EVENTS any events.*.site"}
     assert passed == expected
 
 
