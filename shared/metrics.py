@@ -161,6 +161,19 @@ DUE_TO_ACCEPTED_S = Histogram(
     "From the instant a rule became true to the SMTP server's acceptance of its mail.",
     buckets=FAST_S,
 )
+CATALOGUE_EVENTS = Counter(
+    "beckon_catalogue_events_total",
+    "Events of sites that the catalogue's learner read, by outcome: learned, passed_over (of no product), dead.",
+    ["outcome"],
+)
+CATALOGUE_LEARN_S = Histogram(
+    "beckon_catalogue_learn_seconds", "From a batch of events in hand to its commit.", buckets=FAST_S
+)
+CATALOGUE_LOOK_S = Histogram(
+    "beckon_catalogue_look_seconds",
+    "How long a mail took to learn of its products and recommendations.",
+    buckets=FAST_S,
+)
 SMTP_CONNECTIONS = Gauge("beckon_smtp_connections", "Open connections to the SMTP server.")
 COUPON_CODES_LEFT = Gauge("beckon_coupon_codes_left", "Codes left in a pool, counted up to 100,000.", ["coupon"])
 COUPONS_REDEEMED = Counter("beckon_coupons_redeemed_total", "Purchases with a code that was handed out.", ["coupon"])

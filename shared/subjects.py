@@ -7,6 +7,7 @@ DEAD = "DEAD"
 
 ALL_TRIGGERS = "triggers.>"
 ALL_OUTCOMES = "events.*.outcome"
+ALL_SITE_EVENTS = "events.*.site"
 SENDS_EMAIL = "sends.email"
 SENDS_WEBHOOK = "sends.webhook"
 
@@ -43,6 +44,9 @@ WEBHOOKS_REPLAY = "webhooks.replay"
 WEBHOOKS_ENABLE = "webhooks.enable"
 HISTORY_READ = "history.read"
 HISTORY_LINKS = "history.links"
+CATALOGUE_PUT = "catalogue.put"
+CATALOGUE_LIST = "catalogue.list"
+CATALOGUE_GET = "catalogue.get"
 
 
 def event_subject(partition: int, *, outcome: bool = False) -> str:

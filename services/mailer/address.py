@@ -14,6 +14,11 @@ class To(Struct, frozen=True):
     addresses: tuple[str, ...]
     prefix: str = ""
 
+    @property
+    def trial(self) -> bool:
+        """It goes to test recipients, who are not the person."""
+        return bool(self.prefix)
+
 
 class Nobody(Struct, frozen=True):
     reason: str

@@ -4,7 +4,12 @@ from pathlib import Path
 
 import structlog
 
+from services.mailer.catalogue.learner import Learner
+from services.mailer.catalogue.service import Service
+from services.mailer.catalogue.shelf import Shelf
+from services.mailer.catalogue.store import Catalogue
 from services.mailer.compose import Sender, sender
+from services.mailer.composing import Composer, Letterhead
 from services.mailer.context import Shop
 from services.mailer.coupons.handing import Coupons
 from services.mailer.coupons.store import Store as CouponStore
@@ -20,9 +25,8 @@ from services.mailer.templates import Templates
 from shared import runtime as processes
 from shared import subjects
 from shared.consume import Consumer
-from shared.coupons import AddCodes, CheckCode, ListCoupons, PutCoupon, ReadCodes
 from shared.dkim import GOOD_BITS, read_keys
-from shared.endpoints import Endpoint, serve_endpoints
+from shared.endpoints import serve_endpoints
 from shared.errors import StartError
 from shared.links import Links
 from shared.messages import SendEmail
@@ -35,32 +39,33 @@ MAX_PENDING = 100_000
 
 
 async def serve(runtime: Runtime, settings: Settings) -> None:
-    templates = _templates(settings)
     database = await runtime.open_pool(settings.database_url, "mailer", MIGRATIONS)
     bus = await runtime.connect_bus(settings)
-    from_ = sender(settings.mail_from)
+    clock, from_ = runtime.clock, sender(settings.mail_from)
     pool = _pool(settings, from_)
     runtime.readiness.check("smtp", lambda: pool.reachable)
     runtime.on_stop("close smtp", pool.close)
     runtime.start("probe smtp", pool.probe())
-    coupons = Coupons(CouponStore(database), runtime.clock)
+
+    coupons, catalogue = Coupons(CouponStore(database), clock), Catalogue(database)
     runtime.start("watch coupon pools", coupons.watch())
-    preparing = Preparing(
-        bus,
-        runtime.clock,
-        templates,
-        from_,
-        Shop(settings.site_name, settings.site_url),
-        _linking(settings),
+    Learner(bus, catalogue, settings.own_hosts, coupons.on_events).start(runtime)
+    answering = [*Service(catalogue, clock).endpoints(), *coupons.endpoints()]
+    await serve_endpoints(runtime, bus, "mailer", answering)
+
+    composer = Composer(
+        _templates(settings),
+        Shelf(catalogue, clock),
         coupons,
+        _linking(settings),
         _signer(settings, from_),
-        reply_to=sender(settings.reply_to) if settings.reply_to else None,
-        staging=settings.beckon_env == "staging",
-        test_recipients=settings.test_recipients,
+        _letterhead(settings, from_),
+        clock,
     )
+    staging = settings.beckon_env == "staging"
+    preparing = Preparing(bus, clock, composer, staging=staging, test_recipients=settings.test_recipients)
     backoff = Backoff(settings.retry_first_s, settings.retry_longest_s)
-    sends = Sends(bus, Store(database), preparing, pool, runtime.clock, backoff=backoff, ack_wait_s=settings.ack_wait_s)
-    await serve_endpoints(runtime, bus, "mailer", endpoints(coupons))
+    sends = Sends(bus, Store(database), preparing, pool, clock, backoff=backoff, ack_wait_s=settings.ack_wait_s)
     await Consumer.start(
         runtime,
         bus,
@@ -75,14 +80,9 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
     )
 
 
-def endpoints(coupons: Coupons) -> list[Endpoint]:
-    return [
-        Endpoint(subjects.COUPONS_PUT, PutCoupon, coupons.on_put),
-        Endpoint(subjects.COUPONS_ADD, AddCodes, coupons.on_add),
-        Endpoint(subjects.COUPONS_LIST, ListCoupons, coupons.on_list),
-        Endpoint(subjects.COUPONS_CODES, ReadCodes, coupons.on_codes),
-        Endpoint(subjects.COUPONS_CHECK, CheckCode, coupons.on_check),
-    ]
+def _letterhead(settings: Settings, from_: Sender) -> Letterhead:
+    shop = Shop(settings.site_name, settings.site_url)
+    return Letterhead(shop, from_, sender(settings.reply_to) if settings.reply_to else None)
 
 
 def _pool(settings: Settings, from_: Sender) -> Pool:

@@ -3,14 +3,10 @@
 from msgspec import Struct, structs
 
 from services.mailer.address import Nobody, choose
-from services.mailer.compose import Letter, Sender, compose
-from services.mailer.context import Shop, context
-from services.mailer.coupons.handing import Coupons, NoCode
-from services.mailer.dkim import Signer
+from services.mailer.compose import Letter
+from services.mailer.composing import Composer, Held
 from services.mailer.endings import Ending, failed, suppressed
-from services.mailer.headers import standing
-from services.mailer.links import Linking
-from services.mailer.templates import TemplateError, Templates
+from services.mailer.templates import TemplateError
 from shared import subjects
 from shared.bus import Bus
 from shared.clock import Clock
@@ -36,37 +32,13 @@ class Ready(Struct, frozen=True):
     trial: bool
 
 
-class Held(Struct, frozen=True):
-    """Something that the mail cannot do without is not to be had at the moment."""
-
-    reason: str
-
-
 class Preparing:
     def __init__(
-        self,
-        bus: Bus,
-        clock: Clock,
-        templates: Templates,
-        sender: Sender,
-        shop: Shop,
-        linking: Linking,
-        coupons: Coupons,
-        signer: Signer,
-        *,
-        reply_to: Sender | None,
-        staging: bool,
-        test_recipients: tuple[str, ...],
+        self, bus: Bus, clock: Clock, composer: Composer, *, staging: bool, test_recipients: tuple[str, ...]
     ) -> None:
         self._bus = bus
         self._clock = clock
-        self._templates = templates
-        self._sender = sender
-        self._shop = shop
-        self._linking = linking
-        self._coupons = coupons
-        self._signer = signer
-        self._reply_to = reply_to
+        self._composer = composer
         self._staging = staging
         self._test_recipients = test_recipients
 
@@ -98,25 +70,11 @@ class Preparing:
         return (await self._bus.request(subjects.CONSENTS_CHECK, request, ConsentChecked)).refusal
 
     async def _compose(self, trigger: Trigger, person: Person, stamps: Stamps) -> Ready | Held | Ending:
-        now = self._clock.now()
         to = choose(person.profile, self._test_recipients, staging=self._staging, test=trigger.terms.test)
         if isinstance(to, Nobody):
-            return suppressed(trigger, now, "address", to.reason)
-        link = self._linking.link(trigger, now, trial=bool(to.prefix))
-        unsubscribe = self._linking.unsubscribe(link)
-        named = trigger.terms.action and trigger.terms.action.coupon
-        coupon = await self._coupons.reserve(trigger, named, trial=link.trial) if named else None
-        variables = context(trigger, person, self._shop, unsubscribe, coupon)
+            return suppressed(trigger, self._clock.now(), "address", to.reason)
         try:
-            rendered = self._templates.render(trigger.terms.template, variables)
-        except NoCode as none:
-            return Held(f"{trigger.terms.template} needs a code, and {none}")
+            letter = await self._composer.compose(trigger, person, to)
         except TemplateError as error:
-            return failed(trigger, now, "compose", str(error))
-        rendered = structs.replace(rendered, html=self._linking.tracked(rendered.html, link))
-        headers = standing(trigger, self._sender, self._reply_to, unsubscribe=bool(unsubscribe))
-        letter = compose(
-            trigger.id, rendered, to, self._sender, now, due=trigger.at, unsubscribe=unsubscribe, standing=headers
-        )
-        signed = structs.replace(letter, content=self._signer.signed(letter.content, now))
-        return Ready(signed, stamps, trial=link.trial)
+            return failed(trigger, self._clock.now(), "compose", str(error))
+        return letter if isinstance(letter, Held) else Ready(letter, stamps, trial=to.trial)

@@ -16,8 +16,9 @@ import structlog
 from msgspec import structs
 
 from services.mailer import endings
+from services.mailer.composing import Held
 from services.mailer.endings import ENDED, Ending
-from services.mailer.preparing import Held, Preparing, Ready
+from services.mailer.preparing import Preparing, Ready
 from services.mailer.replies import Deferred, Result, delay_s
 from services.mailer.smtp import Connection, Pool, SmtpAway
 from services.mailer.store import Delivery, Store

@@ -1,6 +1,7 @@
 """What the mailer reads from its environment."""
 
 from functools import partial
+from urllib.parse import urlsplit
 
 from services.mailer.address import normal
 from services.mailer.compose import sender
@@ -30,6 +31,9 @@ class Settings(Common, frozen=True, kw_only=True):
     """The shop's name in mails."""
     site_url: str = ""
     """The shop's front page, where mails link to it."""
+    catalogue_hosts: tuple[str, ...] = ()
+    """Hosts, beside that of ``SITE_URL``, on which the shop has its pages and pictures: what browsers tell of a product must be
+    there."""
     public_url: str = ""
     """Where mails reach the tracker, like ``https://events.shop.example``; with ``SECRET_KEY``, mails tell of opens and
     clicks, and can be unsubscribed from."""
@@ -64,6 +68,10 @@ class Settings(Common, frozen=True, kw_only=True):
             check("DKIM_DOMAIN", partial(aligned, self.dkim_domain, sender(self.mail_from).domain))
         check("PUBLIC_URL", partial(public_url, self.public_url))
         check("SECRET_KEY", partial(Links, self.secret_key))
+        check("SITE_URL", lambda: self.own_hosts)
+        for host in self.catalogue_hosts:
+            if urlsplit(f"//{host}").hostname != host:
+                raise ValueError(f"CATALOGUE_HOSTS: {host!r} is not a host like shop.example.com, in small letters")
         if bool(self.public_url) != bool(self.secret_key):
             raise ValueError("PUBLIC_URL and SECRET_KEY must both be set, or neither")
         for address in self.test_recipients:
@@ -74,3 +82,8 @@ class Settings(Common, frozen=True, kw_only=True):
         for name in ("smtp_timeout_s", "smtp_data_timeout_s", "retry_first_s", "retry_longest_s", "ack_wait_s"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name.upper()} must be more than 0")
+
+    @property
+    def own_hosts(self) -> frozenset[str]:
+        """Where the shop's own pages are."""
+        return frozenset(filter(None, (urlsplit(self.site_url).hostname, *self.catalogue_hosts)))

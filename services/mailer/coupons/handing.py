@@ -13,7 +13,7 @@ from services.mailer.coupons import codes
 from services.mailer.coupons.document import Coupon, flaw, parse
 from services.mailer.coupons.store import Code, Redemption, Store, Taken
 from services.mailer.money import amount
-from shared import db, metrics
+from shared import db, metrics, subjects
 from shared.bus import describe
 from shared.clock import Clock, rfc3339
 from shared.coupons import (
@@ -29,6 +29,7 @@ from shared.coupons import (
     PutCoupon,
     ReadCodes,
 )
+from shared.endpoints import Endpoint
 from shared.errors import RequestRefused
 from shared.messages import Event, Trigger
 
@@ -72,9 +73,12 @@ class Coupons:
         self._clock = clock
         self._alarmed: dict[str, str] = {}
 
-    async def reserve(self, trigger: Trigger, coupon: str, *, trial: bool) -> Mapping[str, Any]:
-        """What a template says of it: ``code``, ``text``, ``expires``; or ``Missing``. The same send always gets the same
-        code, and gives it back by ending as suppressed, expired or failed."""
+    async def reserve(self, trigger: Trigger, *, trial: bool) -> Mapping[str, Any] | None:
+        """What a template says of the rule's coupon: ``code``, ``text``, ``expires``; or ``Missing``; none if the rule has
+        none. The same send always gets the same code, and gives it back by ending as suppressed, expired or failed."""
+        coupon = trigger.terms.action and trigger.terms.action.coupon
+        if not coupon:
+            return None
         known = await self._store.find(coupon)
         if known is None:
             log.error("coupon_unknown", coupon=coupon)
@@ -139,6 +143,15 @@ class Coupons:
         self._alarmed[coupon.id] = alarm
 
     # --- What operators ask --------------------------------------------------------------------------------------------
+
+    def endpoints(self) -> list[Endpoint]:
+        return [
+            Endpoint(subjects.COUPONS_PUT, PutCoupon, self.on_put),
+            Endpoint(subjects.COUPONS_ADD, AddCodes, self.on_add),
+            Endpoint(subjects.COUPONS_LIST, ListCoupons, self.on_list),
+            Endpoint(subjects.COUPONS_CODES, ReadCodes, self.on_codes),
+            Endpoint(subjects.COUPONS_CHECK, CheckCode, self.on_check),
+        ]
 
     async def on_put(self, request: PutCoupon) -> CouponPut:
         coupon, errors = parse(request.document)
