@@ -29,7 +29,7 @@ from tests.integration.test_mailer import (  # the fixtures, too
 )
 from tests.support.command import Ran, beckon
 from tests.support.smtp import SmtpServer
-from tests.support.stack import Stack
+from tests.support.stack import Stack, until
 
 __all__ = ["people", "smtp"]
 
