@@ -161,4 +161,21 @@ DUE_TO_ACCEPTED_S = Histogram(
     "From the instant a rule became true to the SMTP server's acceptance of its mail.",
     buckets=FAST_S,
 )
-SMTP_CONNECTIONS = Gauge("beckon_smtp_connections", "Open connections to the SMTP server.")
+DELIVERIES_HELD_BACK = Counter(
+    "beckon_deliveries_held_back_total",
+    "Sends told to come again because of their recipient's domain: busy (as many in hand as may be), resting (its servers put "
+    "mails off).",
+    ["reason"],
+)
+DELIVERIES_REPEATED = Counter(
+    "beckon_deliveries_repeated_total", "Uncertain mails that were transmitted once more, as their rule asks."
+)
+SMTP_CONNECTIONS = Gauge("beckon_smtp_connections", "Open connections by SMTP server (host:port).", ["relay"])
+SMTP_RELAY_USABLE = Gauge(
+    "beckon_smtp_relay_usable", "1 while mails go to this SMTP server, 0 while it is left alone.", ["relay"]
+)
+SMTP_MAILS = Counter(
+    "beckon_smtp_mails_total",
+    "Mails offered to an SMTP server, by outcome: accepted, deferred, refused, uncertain.",
+    ["relay", "outcome"],
+)

@@ -7,12 +7,15 @@ import structlog
 from services.mailer.compose import Sender, sender
 from services.mailer.context import Shop
 from services.mailer.dkim import Signer, aligned
+from services.mailer.domains import Domains
 from services.mailer.links import Linking
+from services.mailer.pool import Pool
 from services.mailer.preparing import Preparing
+from services.mailer.relays import Relays
 from services.mailer.sends import Backoff, Sends
-from services.mailer.server import server
+from services.mailer.server import servers
 from services.mailer.settings import Settings
-from services.mailer.smtp import Pool
+from services.mailer.smtp import Options
 from services.mailer.store import MIGRATIONS, Store
 from services.mailer.templates import Templates
 from shared import runtime as processes
@@ -35,10 +38,12 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
     store = Store(await runtime.open_pool(settings.database_url, "mailer", MIGRATIONS))
     bus = await runtime.connect_bus(settings)
     from_ = sender(settings.mail_from)
-    pool = _pool(settings, from_)
-    runtime.readiness.check("smtp", lambda: pool.reachable)
-    runtime.on_stop("close smtp", pool.close)
-    runtime.start("probe smtp", pool.probe())
+    pools = _pools(settings, from_)
+    relays = Relays(pools)
+    runtime.readiness.check("smtp", lambda: relays.reachable)
+    runtime.on_stop("close smtp", relays.close)
+    for pool in pools:
+        runtime.start(f"probe {pool.name}", pool.probe())
     preparing = Preparing(
         bus,
         runtime.clock,
@@ -52,7 +57,10 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
         test_recipients=settings.test_recipients,
     )
     backoff = Backoff(settings.retry_first_s, settings.retry_longest_s)
-    sends = Sends(bus, store, preparing, pool, runtime.clock, backoff=backoff, ack_wait_s=settings.ack_wait_s)
+    domains = Domains(settings.domain_concurrency, *backoff)
+    sends = Sends(
+        bus, store, preparing, relays, domains, runtime.clock, backoff=backoff, ack_wait_s=settings.ack_wait_s
+    )
     await Consumer.start(
         runtime,
         bus,
@@ -67,15 +75,15 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
     )
 
 
-def _pool(settings: Settings, from_: Sender) -> Pool:
-    return Pool(
-        server(settings.smtp_url),
+def _pools(settings: Settings, from_: Sender) -> list[Pool]:
+    options = Options(
         from_.domain,
-        size=settings.smtp_pool,
-        timeout_s=settings.smtp_timeout_s,
-        data_timeout_s=settings.smtp_data_timeout_s,
+        settings.smtp_timeout_s,
+        settings.smtp_data_timeout_s,
+        tls_required=settings.smtp_tls == "required",
         tls_verify=settings.smtp_tls_verify,
     )
+    return [Pool(server, options, server.pool or settings.smtp_pool) for server in servers(settings.smtp_url)]
 
 
 def _linking(settings: Settings) -> Linking:

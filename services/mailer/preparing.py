@@ -1,8 +1,10 @@
 """From a send to a mail: who is it for, is the rule still true, is it still wanted, what does it say."""
 
+from collections.abc import Callable
+
 from msgspec import Struct, structs
 
-from services.mailer.address import Nobody, choose
+from services.mailer.address import Nobody, To, choose
 from services.mailer.compose import Letter, Sender, compose
 from services.mailer.context import Shop, context
 from services.mailer.dkim import Signer
@@ -12,7 +14,7 @@ from services.mailer.links import Linking
 from services.mailer.templates import TemplateError, Templates
 from shared import subjects
 from shared.bus import Bus
-from shared.clock import Clock
+from shared.clock import Clock, Instant
 from shared.messages import (
     CheckConsent,
     ConsentChecked,
@@ -28,9 +30,11 @@ from shared.partition import partition_of
 
 
 class Ready(Struct, frozen=True):
-    """``trial``: it goes to the test recipients."""
+    """``domain``: the recipient's. ``at``: when it was so. ``trial``: it goes to the test recipients."""
 
     letter: Letter
+    domain: str
+    at: Instant
     stamps: Stamps
     trial: bool
 
@@ -61,10 +65,15 @@ class Preparing:
         self._staging = staging
         self._test_recipients = test_recipients
 
-    async def prepare(self, trigger: Trigger) -> Ready | Ending:
-        """Raises ``Unavailable`` while nobody can say who the person is, whether the rule still holds, or whether the person
-        still wants mail."""
+    async def prepare(self, trigger: Trigger, admit: Callable[[str], None]) -> Ready | Ending:
+        """``admit`` is asked about the recipient's domain as soon as it is known, and raises ``RetryLater`` if nothing may go
+        there now. Raises ``Unavailable`` while nobody can say who the person is, whether the rule still holds, or whether the
+        person still wants mail."""
         person = await self._person(trigger.person)
+        to = choose(person.profile, self._test_recipients, staging=self._staging, test=trigger.terms.test)
+        if isinstance(to, Nobody):
+            return suppressed(trigger, self._clock.now(), "address", to.reason)
+        admit(to.domain)
         stamps = trigger.stamps
         if trigger.terms.verify:
             at = self._clock.now()
@@ -77,7 +86,7 @@ class Preparing:
             stamps = structs.replace(stamps, verified=self._clock.now())
         if refusal := await self._refusal(trigger):
             return suppressed(trigger, self._clock.now(), "consent", refusal)
-        return self._compose(trigger, person, stamps)
+        return self._compose(trigger, person, to, stamps)
 
     async def _person(self, key: str) -> Person:
         subject = subjects.people_get(partition_of(key, self._bus.partitions))
@@ -88,11 +97,8 @@ class Preparing:
         request = CheckConsent(trigger.person, trigger.terms.category, trigger.aliases)
         return (await self._bus.request(subjects.CONSENTS_CHECK, request, ConsentChecked)).refusal
 
-    def _compose(self, trigger: Trigger, person: Person, stamps: Stamps) -> Ready | Ending:
+    def _compose(self, trigger: Trigger, person: Person, to: To, stamps: Stamps) -> Ready | Ending:
         now = self._clock.now()
-        to = choose(person.profile, self._test_recipients, staging=self._staging, test=trigger.terms.test)
-        if isinstance(to, Nobody):
-            return suppressed(trigger, now, "address", to.reason)
         link = self._linking.link(trigger, now, trial=bool(to.prefix))
         unsubscribe = self._linking.unsubscribe(link)
         variables = context(trigger, person, self._shop, unsubscribe)
@@ -106,4 +112,4 @@ class Preparing:
             trigger.id, rendered, to, self._sender, now, due=trigger.at, unsubscribe=unsubscribe, standing=headers
         )
         signed = structs.replace(letter, content=self._signer.signed(letter.content, now))
-        return Ready(signed, stamps, trial=link.trial)
+        return Ready(signed, to.domain, now, stamps, trial=link.trial)

@@ -21,6 +21,7 @@ FOREVER: Duration = 2**62
 
 KEYS = ("id", "name", "status", "when", "reentry", "expires", "verify", "holdout", "throttle", "action")
 ACTIONS = ("email",)
+UNCERTAIN = ("hold", "retry_once")
 
 _LABEL = r"[a-zA-Z0-9_-]{1,64}"
 _SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)%")
@@ -119,13 +120,14 @@ def _action(place: Place, warnings: list[str]) -> EmailAction | None:
     email = place.required("email", "{email: {template: cart-reminder}}")
     if email is None or not email.is_mapping("{template: cart-reminder}"):
         return None
-    email.only(("template", "coupon"))
+    email.only(("template", "coupon", "uncertain"))
     template = email.required("template", "template: cart-reminder")
     name = template.text(_LABEL, _A_LABEL) if template else None
     coupon = child.text(_LABEL, _A_LABEL) if (child := email.given("coupon")) else None
     if coupon is not None:
         warnings.append(f"{email.path}.coupon: coupon codes are not handed out yet, the mail goes without one")
-    return EmailAction(name, coupon) if name is not None else None
+    uncertain = child.one_of(UNCERTAIN) if (child := email.given("uncertain")) else UNCERTAIN[0]
+    return EmailAction(name, coupon, uncertain) if name is not None and uncertain is not None else None
 
 
 def _share(value: Any) -> float:

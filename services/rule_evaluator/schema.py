@@ -6,7 +6,7 @@ options, comparisons and statuses come from the parser's own tables.
 
 from typing import Any
 
-from services.rule_evaluator.document import KEYS, STATUSES
+from services.rule_evaluator.document import KEYS, STATUSES, UNCERTAIN
 from services.rule_evaluator.heads import HEADS, NUMERIC
 from services.rule_evaluator.values import COMPARISONS
 
@@ -159,7 +159,14 @@ _PROPERTIES: dict[str, Schema] = {
     "action": _object(
         {
             "email": _object(
-                {"template": {"type": "string", "pattern": _LABEL}, "coupon": {"type": "string", "pattern": _LABEL}},
+                {
+                    "template": {"type": "string", "pattern": _LABEL},
+                    "coupon": {"type": "string", "pattern": _LABEL},
+                    "uncertain": _said(
+                        "What becomes of a mail of which nobody can tell whether it was sent.",
+                        {"enum": list(UNCERTAIN), "default": UNCERTAIN[0]},
+                    ),
+                },
                 ["template"],
             )
         },
