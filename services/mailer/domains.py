@@ -48,6 +48,9 @@ class Domains:
         self._longest_s = longest_s
         self._domains: dict[str, _Domain] = {}
 
+    def __len__(self) -> int:
+        return len(self._domains)
+
     def wait(self, domain: str, now: float) -> Wait:
         """For how long a mail has to wait. Asking for a turn takes it: the next one gets a later one."""
         known = self._domains.get(domain)
@@ -89,9 +92,11 @@ class Domains:
         return True
 
     def _turn(self, known: _Domain, earliest: float, now: float) -> float:
-        """One after the other, as fast as they are expected to be done."""
-        spacing_s = known.took_s / self._concurrency
-        known.turn = min(max(known.turn, earliest) + spacing_s, earliest + _LONGEST_TURN_S)
+        """One after the other, as fast as they are expected to be done. Where that is too long, from the middle again: expected
+        too late is worse than told to come again, and all at once is worst."""
+        known.turn = max(known.turn, earliest) + known.took_s / self._concurrency
+        if known.turn > earliest + _LONGEST_TURN_S:
+            known.turn = earliest + _LONGEST_TURN_S / 2
         return known.turn - now
 
     def _forget(self, now: float) -> None:
