@@ -114,8 +114,11 @@ class Case(Struct, array_like=True):
 
 
 class EmailAction(Struct, frozen=True, tag="email", omit_defaults=True):
+    """``uncertain``: what becomes of a mail of which nobody can tell whether it was sent: ``hold``, or ``retry_once``."""
+
     template: str
     coupon: str | None = None
+    uncertain: str = "hold"
 
 
 class WebhookAction(Struct, frozen=True, tag="webhook"):

@@ -174,6 +174,23 @@ CATALOGUE_LOOK_S = Histogram(
     "How long a mail took to learn of its products and recommendations.",
     buckets=FAST_S,
 )
-SMTP_CONNECTIONS = Gauge("beckon_smtp_connections", "Open connections to the SMTP server.")
 COUPON_CODES_LEFT = Gauge("beckon_coupon_codes_left", "Codes left in a pool, counted up to 100,000.", ["coupon"])
 COUPONS_REDEEMED = Counter("beckon_coupons_redeemed_total", "Purchases with a code that was handed out.", ["coupon"])
+DELIVERIES_HELD_BACK = Counter(
+    "beckon_deliveries_held_back_total",
+    "Sends told to come again because of their recipient's domain: busy (as many in hand as may be), resting (its servers put "
+    "mails off).",
+    ["reason"],
+)
+DELIVERIES_REPEATED = Counter(
+    "beckon_deliveries_repeated_total", "Uncertain mails that were transmitted once more, as their rule asks."
+)
+SMTP_CONNECTIONS = Gauge("beckon_smtp_connections", "Open connections by SMTP server (host:port).", ["relay"])
+SMTP_RELAY_USABLE = Gauge(
+    "beckon_smtp_relay_usable", "1 while mails go to this SMTP server, 0 while it is left alone.", ["relay"]
+)
+SMTP_MAILS = Counter(
+    "beckon_smtp_mails_total",
+    "Mails offered to an SMTP server, by outcome: accepted, deferred, refused, uncertain.",
+    ["relay", "outcome"],
+)

@@ -88,5 +88,19 @@ def too_late(result: Deferred, trigger: Trigger, now: Instant) -> Ending:
     return failed(trigger, now, "smtp", f"{result.reason}; found after it was taken for uncertain")
 
 
+def of_repeated(ending: Ending, trigger: Trigger, now: Instant) -> Ending:
+    """The ending of a send that may have gone before: whatever came of it now, only that it was sent is more certain."""
+    first, *others = ending.facts
+    if ending.status == "sent":
+        return structs.replace(ending, facts=(_with(first, repeated=True), *others))
+    reason = ending.reason if ending.status == "uncertain" else f"it may have been sent; once more: {ending.reason}"
+    told = uncertain(trigger, now, reason)
+    return structs.replace(told, facts=(_with(told.facts[0], repeated=True), *others))
+
+
+def _with(event: Event, **properties: Any) -> Event:
+    return structs.replace(event, properties=event.properties | properties)
+
+
 def _ending(status: Status, name: str, trigger: Trigger, now: Instant, stage: str, reason: str) -> Ending:
     return Ending(status, reason, (outcome(name, trigger, now, stage=stage, reason=reason),))

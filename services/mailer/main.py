@@ -14,12 +14,15 @@ from services.mailer.context import Shop
 from services.mailer.coupons.handing import Coupons
 from services.mailer.coupons.store import Store as CouponStore
 from services.mailer.dkim import Signer, aligned
+from services.mailer.domains import Domains
 from services.mailer.links import Linking
+from services.mailer.pool import Pool
 from services.mailer.preparing import Preparing
+from services.mailer.relays import Relays
 from services.mailer.sends import Backoff, Sends
-from services.mailer.server import server
+from services.mailer.server import servers
 from services.mailer.settings import Settings
-from services.mailer.smtp import Pool
+from services.mailer.smtp import Options
 from services.mailer.store import MIGRATIONS, Store
 from services.mailer.templates import Templates
 from shared import runtime as processes
@@ -42,10 +45,7 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
     database = await runtime.open_pool(settings.database_url, "mailer", MIGRATIONS)
     bus = await runtime.connect_bus(settings)
     clock, from_ = runtime.clock, sender(settings.mail_from)
-    pool = _pool(settings, from_)
-    runtime.readiness.check("smtp", lambda: pool.reachable)
-    runtime.on_stop("close smtp", pool.close)
-    runtime.start("probe smtp", pool.probe())
+    relays = _relays(runtime, settings, from_)
 
     coupons, catalogue = Coupons(CouponStore(database), clock), Catalogue(database)
     runtime.start("watch coupon pools", coupons.watch())
@@ -65,7 +65,10 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
     staging = settings.beckon_env == "staging"
     preparing = Preparing(bus, clock, composer, staging=staging, test_recipients=settings.test_recipients)
     backoff = Backoff(settings.retry_first_s, settings.retry_longest_s)
-    sends = Sends(bus, Store(database), preparing, pool, clock, backoff=backoff, ack_wait_s=settings.ack_wait_s)
+    domains = Domains(settings.domain_concurrency, *backoff)
+    sends = Sends(
+        bus, Store(database), preparing, relays, domains, clock, backoff=backoff, ack_wait_s=settings.ack_wait_s
+    )
     await Consumer.start(
         runtime,
         bus,
@@ -85,15 +88,21 @@ def _letterhead(settings: Settings, from_: Sender) -> Letterhead:
     return Letterhead(shop, from_, sender(settings.reply_to) if settings.reply_to else None)
 
 
-def _pool(settings: Settings, from_: Sender) -> Pool:
-    return Pool(
-        server(settings.smtp_url),
+def _relays(runtime: Runtime, settings: Settings, from_: Sender) -> Relays:
+    options = Options(
         from_.domain,
-        size=settings.smtp_pool,
-        timeout_s=settings.smtp_timeout_s,
-        data_timeout_s=settings.smtp_data_timeout_s,
+        settings.smtp_timeout_s,
+        settings.smtp_data_timeout_s,
+        tls_required=settings.smtp_tls == "required",
         tls_verify=settings.smtp_tls_verify,
     )
+    pools = [Pool(server, options, server.pool or settings.smtp_pool) for server in servers(settings.smtp_url)]
+    relays = Relays(pools)
+    runtime.readiness.check("smtp", lambda: relays.reachable)
+    runtime.on_stop("close smtp", relays.close)
+    for pool in pools:
+        runtime.start(f"probe {pool.name}", pool.probe())
+    return relays
 
 
 def _linking(settings: Settings) -> Linking:

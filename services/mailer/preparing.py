@@ -1,15 +1,17 @@
 """From a send to a mail: who is it for, is the rule still true, is it still wanted, what does it say."""
 
+from collections.abc import Callable
+
 from msgspec import Struct, structs
 
-from services.mailer.address import Nobody, choose
+from services.mailer.address import Nobody, To, choose
 from services.mailer.compose import Letter
 from services.mailer.composing import Composer, Held
 from services.mailer.endings import Ending, failed, suppressed
 from services.mailer.templates import TemplateError
 from shared import subjects
 from shared.bus import Bus
-from shared.clock import Clock
+from shared.clock import Clock, Instant
 from shared.messages import (
     CheckConsent,
     ConsentChecked,
@@ -25,9 +27,11 @@ from shared.partition import partition_of
 
 
 class Ready(Struct, frozen=True):
-    """``trial``: it goes to the test recipients."""
+    """``domain``: the recipient's. ``at``: when it was so. ``trial``: it goes to the test recipients."""
 
     letter: Letter
+    domain: str
+    at: Instant
     stamps: Stamps
     trial: bool
 
@@ -42,10 +46,15 @@ class Preparing:
         self._staging = staging
         self._test_recipients = test_recipients
 
-    async def prepare(self, trigger: Trigger) -> Ready | Held | Ending:
-        """Raises ``Unavailable`` while nobody can say who the person is, whether the rule still holds, or whether the person
-        still wants mail."""
+    async def prepare(self, trigger: Trigger, admit: Callable[[str], None]) -> Ready | Held | Ending:
+        """``admit`` is asked about the recipient's domain as soon as it is known, and raises ``RetryLater`` if nothing may go
+        there now. Raises ``Unavailable`` while nobody can say who the person is, whether the rule still holds, or whether the
+        person still wants mail."""
         person = await self._person(trigger.person)
+        to = choose(person.profile, self._test_recipients, staging=self._staging, test=trigger.terms.test)
+        if isinstance(to, Nobody):
+            return suppressed(trigger, self._clock.now(), "address", to.reason)
+        admit(to.domain)
         stamps = trigger.stamps
         if trigger.terms.verify:
             at = self._clock.now()
@@ -58,7 +67,7 @@ class Preparing:
             stamps = structs.replace(stamps, verified=self._clock.now())
         if refusal := await self._refusal(trigger):
             return suppressed(trigger, self._clock.now(), "consent", refusal)
-        return await self._compose(trigger, person, stamps)
+        return await self._compose(trigger, person, to, stamps)
 
     async def _person(self, key: str) -> Person:
         subject = subjects.people_get(partition_of(key, self._bus.partitions))
@@ -69,12 +78,10 @@ class Preparing:
         request = CheckConsent(trigger.person, trigger.terms.category, trigger.aliases)
         return (await self._bus.request(subjects.CONSENTS_CHECK, request, ConsentChecked)).refusal
 
-    async def _compose(self, trigger: Trigger, person: Person, stamps: Stamps) -> Ready | Held | Ending:
-        to = choose(person.profile, self._test_recipients, staging=self._staging, test=trigger.terms.test)
-        if isinstance(to, Nobody):
-            return suppressed(trigger, self._clock.now(), "address", to.reason)
+    async def _compose(self, trigger: Trigger, person: Person, to: To, stamps: Stamps) -> Ready | Held | Ending:
+        now = self._clock.now()
         try:
             letter = await self._composer.compose(trigger, person, to)
         except TemplateError as error:
-            return failed(trigger, self._clock.now(), "compose", str(error))
-        return letter if isinstance(letter, Held) else Ready(letter, stamps, trial=to.trial)
+            return failed(trigger, now, "compose", str(error))
+        return letter if isinstance(letter, Held) else Ready(letter, to.domain, now, stamps, trial=to.trial)

@@ -20,11 +20,14 @@ from typing import Literal
 
 from msgspec import Struct
 
-Stage = Literal["mail", "rcpt", "data", "content"]
+Stage = Literal["mail", "rcpt", "claim", "data", "content"]
+"""``claim`` is ours, not a command."""
 Bounce = Literal["hard", "soft", "blocked"]
 
 _GO_ON = {"mail": 2, "rcpt": 2, "data": 3, "content": 2}
 _ENHANCED = re.compile(r"[245]\.(\d{1,3})\.(\d{1,3})\b")
+_GREYLISTED = re.compile(r"gr[ae]y[ -]?list", re.IGNORECASE)
+_TOO_MUCH = re.compile(r"\b4\.7\.\d|rate|limit|too (?:many|much|fast)|throttl|unusual|deferred|later", re.IGNORECASE)
 _SHOWN = 300
 
 
@@ -69,6 +72,7 @@ class Uncertain(Struct, frozen=True):
 
 
 Result = Accepted | Deferred | Refused | Uncertain
+Scope = Literal["mail", "domain", "relay"]
 
 
 def decide_reply(stage: Stage, answer: Reply | Lost) -> Result | None:
@@ -98,6 +102,23 @@ def _bounce(answer: Reply) -> Bounce:
             return "soft"
         return "hard"
     return "soft" if answer.code == 552 else "hard"
+
+
+def scope(deferred: Deferred) -> Scope:
+    """Whose matter it is that a mail was put off: this mail's only (the mailbox is full; greylisting, where each mail has to
+    come twice), that of all mails for the domain, or of everything that goes to this relay."""
+    if deferred.stage == "claim":
+        return "mail"
+    if deferred.stage == "mail" or deferred.code is None:
+        return "relay"
+    enhanced = _ENHANCED.search(deferred.reason)
+    mailbox = enhanced is not None and enhanced[1] in ("1", "2")
+    return "mail" if _GREYLISTED.search(deferred.reason) or mailbox or deferred.code == 452 else "domain"
+
+
+def too_much(deferred: Deferred) -> bool:
+    """Whether the answer asks for fewer mails, and not only for this one to wait."""
+    return scope(deferred) == "domain" and (deferred.code == 421 or _TOO_MUCH.search(deferred.reason) is not None)
 
 
 def delay_s(attempt: int, send: str, first_s: float, longest_s: float) -> float:

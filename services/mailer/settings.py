@@ -1,12 +1,13 @@
 """What the mailer reads from its environment."""
 
 from functools import partial
+from typing import Literal
 from urllib.parse import urlsplit
 
 from services.mailer.address import normal
 from services.mailer.compose import sender
 from services.mailer.dkim import aligned
-from services.mailer.server import server
+from services.mailer.server import servers
 from shared.dkim import read_keys
 from shared.links import Links, public_url
 from shared.settings import Common, check
@@ -15,8 +16,8 @@ from shared.settings import Common, check
 class Settings(Common, frozen=True, kw_only=True):
     database_url: str
     """``postgresql://mailer:password@host:port/database``; the role owns schema ``mailer``."""
-    smtp_url: str
-    """``smtp[s]://user:password@host:port``; STARTTLS is used where it is offered."""
+    smtp_url: tuple[str, ...]
+    """``smtp[s]://user:password@host:port?rate=100/s&pool=8``, several separated by commas, the most wanted first."""
     mail_from: str
     """``Shop <shop@example.test>``: the sender people see, and the domain of each Message-ID."""
     reply_to: str = ""
@@ -42,7 +43,9 @@ class Settings(Common, frozen=True, kw_only=True):
     test_recipients: tuple[str, ...] = ()
     """Who gets the mails of rules under test, and in staging every mail; separated by commas."""
     smtp_pool: int = 4
-    """Connections to the SMTP server at a time."""
+    """Connections to each SMTP server at a time, unless its URL says otherwise."""
+    smtp_tls: Literal["offered", "required"] = "offered"
+    """Whether STARTTLS is used where it is offered, or nothing is sent without it."""
     smtp_tls_verify: bool = True
     """Whether the server's certificate must be valid."""
     smtp_timeout_s: float = 30.0
@@ -56,10 +59,12 @@ class Settings(Common, frozen=True, kw_only=True):
     """After how long somebody else gets the sends of a process that died."""
     concurrency: int = 16
     """Sends in hand at a time in one process."""
+    domain_concurrency: int = 8
+    """Of these, for recipients of one domain."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check("SMTP_URL", partial(server, self.smtp_url))
+        check("SMTP_URL", partial(servers, self.smtp_url))
         check("MAIL_FROM", partial(sender, self.mail_from))
         if self.reply_to:
             check("REPLY_TO", partial(sender, self.reply_to))
@@ -76,7 +81,7 @@ class Settings(Common, frozen=True, kw_only=True):
             raise ValueError("PUBLIC_URL and SECRET_KEY must both be set, or neither")
         for address in self.test_recipients:
             check("TEST_RECIPIENTS", partial(normal, address))
-        for name in ("smtp_pool", "concurrency"):
+        for name in ("smtp_pool", "concurrency", "domain_concurrency"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name.upper()} must be at least 1")
         for name in ("smtp_timeout_s", "smtp_data_timeout_s", "retry_first_s", "retry_longest_s", "ack_wait_s"):

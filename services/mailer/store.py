@@ -20,13 +20,15 @@ _decode = msgspec.msgpack.Decoder(tuple[Event, ...]).decode
 
 
 class Delivery(Struct, frozen=True):
-    """``status``: claimed, deferred or an ending. ``facts`` are the events of the ending."""
+    """``status``: claimed, deferred or an ending. ``unsure``: it may have been sent before. ``facts`` are the events of the
+    ending."""
 
     status: str
     reason: str
     attempts: int
     claim: str
     claimed_at: Instant | None
+    unsure: bool
     facts: tuple[Event, ...]
 
 
@@ -46,6 +48,7 @@ class Store:
             row["attempts"],
             row["claim"],
             row["claimed_at"] and from_datetime(row["claimed_at"]),
+            row["unsure"] > 0,
             _decode(row["facts"]) if row["facts"] else (),
         )
 
@@ -60,6 +63,12 @@ class Store:
             _SQL["defer"], *_whose(trigger), claim, to_datetime(now), reason
         )
         return attempts
+
+    async def repeat(self, trigger: Trigger, claim: str, reason: str, now: Instant) -> bool:
+        """Nobody can tell whether the mail of this attempt was sent; it goes once more. False if it did so before, or if
+        another attempt holds the send."""
+        row = await self._pool.fetchrow(_SQL["repeat"], trigger.id, claim, to_datetime(now), reason)
+        return row is not None
 
     async def end(self, trigger: Trigger, claim: str, ending: Ending, now: Instant) -> bool:
         """False if another attempt holds the send, or it has ended otherwise."""

@@ -2,6 +2,8 @@
 
 from typing import Any, NamedTuple
 
+from msgspec import structs
+
 from services.rule_evaluator import variants
 from services.rule_evaluator.variants import Variant
 from shared.messages import WebhookAction
@@ -9,6 +11,7 @@ from shared.places import Place, shown
 from shared.webaddress import WebAddress, web_address
 
 KINDS = ("email", "webhook")
+UNCERTAIN = ("hold", "retry_once")
 LABEL = r"[a-zA-Z0-9_-]{1,64}"
 A_LABEL = "1 to 64 letters, digits, _ or -"
 
@@ -37,12 +40,17 @@ def parse(place: Place, warnings: list[str]) -> Actions:
 def _mails(email: Place) -> tuple[Variant, ...]:
     if not email.is_mapping(_MAIL):
         return ()
+    uncertain = child.one_of(UNCERTAIN) if (child := email.given("uncertain")) else UNCERTAIN[0]
     if several := email.given("variants"):
-        email.only(("variants",))
-        return variants.parse(several, LABEL, A_LABEL)
-    email.only(("template", "coupon", "variants"))
-    mail = variants.mail(email, LABEL, A_LABEL)
-    return (Variant("", 1, mail),) if mail else ()
+        email.only(("variants", "uncertain"))
+        found = variants.parse(several, LABEL, A_LABEL)
+    else:
+        email.only(("template", "coupon", "variants", "uncertain"))
+        mail = variants.mail(email, LABEL, A_LABEL)
+        found = (Variant("", 1, mail),) if mail else ()
+    if uncertain is None:
+        return ()
+    return tuple(structs.replace(each, action=structs.replace(each.action, uncertain=uncertain)) for each in found)
 
 
 def _webhook(webhook: Place, warnings: list[str]) -> WebhookAction | None:

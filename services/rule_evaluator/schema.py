@@ -7,6 +7,7 @@ options, comparisons and statuses come from the parser's own tables.
 from typing import Any
 
 from services.rule_evaluator import variants
+from services.rule_evaluator.actions import UNCERTAIN
 from services.rule_evaluator.document import KEYS, STATUSES
 from services.rule_evaluator.heads import HEADS, NUMERIC
 from services.rule_evaluator.values import COMPARISONS
@@ -142,6 +143,10 @@ _MAIL: Schema = {
     "coupon": _said("Whose codes the mail hands out.", {"type": "string", "pattern": _LABEL}),
 }
 
+_UNCERTAIN = _said(
+    "What becomes of a mail of which nobody can tell whether it was sent.",
+    {"enum": list(UNCERTAIN), "default": UNCERTAIN[0]},
+)
 _VARIANTS = _said(
     "Each person gets always the same one of these.",
     {
@@ -187,7 +192,12 @@ _PROPERTIES: dict[str, Schema] = {
         {
             **_object(
                 {
-                    "email": {"anyOf": [_object(_MAIL, ["template"]), _object({"variants": _VARIANTS}, ["variants"])]},
+                    "email": {
+                        "anyOf": [
+                            _object({**_MAIL, "uncertain": _UNCERTAIN}, ["template"]),
+                            _object({"variants": _VARIANTS, "uncertain": _UNCERTAIN}, ["variants"]),
+                        ]
+                    },
                     "webhook": _object(
                         {
                             "url": {"type": "string", "pattern": r"^https?://[!-\[\]-~]+$", "maxLength": LONGEST},

@@ -1,5 +1,5 @@
 -- name: find  What has become of a send so far.
-SELECT status, reason, attempts, claim, claimed_at, facts FROM mailer.deliveries WHERE send_id = $1;
+SELECT status, reason, attempts, claim, claimed_at, unsure, facts FROM mailer.deliveries WHERE send_id = $1;
 
 -- name: claim  Take a send that nobody holds; answers a row if it is ours now, also when asked again by the same attempt.
 INSERT INTO mailer.deliveries AS mine (send_id, person, rule, template, status, claim, claimed_at, changed_at, message_id)
@@ -16,6 +16,12 @@ ON CONFLICT (send_id) DO UPDATE
 SET status = 'deferred', attempts = mine.attempts + 1, changed_at = $6, reason = $7
 WHERE mine.status = 'deferred' OR (mine.status = 'claimed' AND mine.claim = $5)
 RETURNING attempts;
+
+-- name: repeat  The mail may have been sent or not, and may go once more; answers a row if that is so for the first time.
+UPDATE mailer.deliveries
+SET status = 'deferred', unsure = unsure + 1, changed_at = $3, reason = $4
+WHERE send_id = $1 AND claim = $2 AND status = 'claimed' AND unsure = 0
+RETURNING send_id;
 
 -- name: end  Store an ending with its facts; answers a row if it stands: the send had not ended, or only as uncertain. If nothing was
 -- sent, its coupon code is free again.

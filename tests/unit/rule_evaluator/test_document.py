@@ -55,6 +55,20 @@ def test_shares(written: str, share: float) -> None:
     assert read(MINIMAL + f"holdout: {written}\n").terms.holdout == share
 
 
+@pytest.mark.parametrize(
+    ("given", "read"), [("", "hold"), (", uncertain: hold", "hold"), (", uncertain: retry_once", "retry_once")]
+)
+def test_what_becomes_of_an_uncertain_mail(given: str, read: str) -> None:
+    reading = parse_document(MINIMAL.replace("template: t", f"template: t{given}"))
+    assert reading.rule
+    assert reading.rule.terms.action.uncertain == read
+
+
+def test_an_unknown_way_with_uncertain_mails_is_told() -> None:
+    reading = parse_document(MINIMAL.replace("template: t", "template: t, uncertain: retry"))
+    assert reading.errors == ["action.email.uncertain: 'retry' is not one of hold, retry_once"]
+
+
 def test_what_is_taken_but_does_nothing_yet_is_a_warning() -> None:
     text = MINIMAL.replace("template: t", "template: t, coupon: winback-10") + "throttle: {priority: 10}\n"
     reading = parse_document(text)
