@@ -162,3 +162,15 @@ DUE_TO_ACCEPTED_S = Histogram(
     buckets=FAST_S,
 )
 SMTP_CONNECTIONS = Gauge("beckon_smtp_connections", "Open connections to the SMTP server.")
+MAIL_REPORTS = Counter(
+    "beckon_mail_reports_total",
+    "Reports of mails that were sent, by source (smtp, ses, sendgrid, postmark, mailgun) and kind: hard, soft, blocked, "
+    "complaint; or unknown (no mail of ours), trial (of a test recipient).",
+    ["source", "kind"],
+)
+BOUNCE_MAILS = Counter(
+    "beckon_bounce_mails_total",
+    "Mails to the addresses for bounces and complaints, by outcome: reported, ignored (an auto-reply, a delay, nothing that "
+    "can be read), forged (no token of ours), busy, unavailable, too_large.",
+    ["outcome"],
+)

@@ -6,20 +6,26 @@ import structlog
 
 from services.mailer.compose import Sender, sender
 from services.mailer.context import Shop
+from services.mailer.inbound import Inbound
 from services.mailer.links import Linking
 from services.mailer.preparing import Preparing
+from services.mailer.reports import Reports
 from services.mailer.sends import Backoff, Sends
-from services.mailer.server import server
+from services.mailer.server import place, server
 from services.mailer.settings import Settings
 from services.mailer.smtp import Pool
 from services.mailer.store import MIGRATIONS, Store
+from services.mailer.suppressions import Suppressions
 from services.mailer.templates import Templates
+from services.mailer.verp import Verp, domain
 from shared import runtime as processes
 from shared import subjects
+from shared.bus import Bus
 from shared.consume import Consumer
+from shared.endpoints import Endpoint, serve_endpoints
 from shared.errors import StartError
 from shared.links import Links
-from shared.messages import SendEmail
+from shared.messages import ReportMails, SendEmail, SuppressAddress
 from shared.runtime import Runtime
 
 log = structlog.get_logger()
@@ -30,7 +36,8 @@ MAX_PENDING = 100_000
 
 async def serve(runtime: Runtime, settings: Settings) -> None:
     templates = _templates(settings)
-    store = Store(await runtime.open_pool(settings.database_url, "mailer", MIGRATIONS))
+    database = await runtime.open_pool(settings.database_url, "mailer", MIGRATIONS)
+    store, suppressions = Store(database), await Suppressions.open(database)
     bus = await runtime.connect_bus(settings)
     from_ = sender(settings.mail_from)
     pool = _pool(settings, from_)
@@ -44,9 +51,13 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
         from_,
         Shop(settings.site_name, settings.site_url),
         _linking(settings),
+        suppressions,
         staging=settings.beckon_env == "staging",
         test_recipients=settings.test_recipients,
+        verp=_verp(settings),
+        provider=settings.mail_provider or None,
     )
+    await _hear(runtime, bus, Reports(bus, suppressions, runtime.clock), settings)
     backoff = Backoff(settings.retry_first_s, settings.retry_longest_s)
     sends = Sends(bus, store, preparing, pool, runtime.clock, backoff=backoff, ack_wait_s=settings.ack_wait_s)
     await Consumer.start(
@@ -61,6 +72,27 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
         ack_wait_s=settings.ack_wait_s,
         max_pending=MAX_PENDING,
     )
+
+
+async def _hear(runtime: Runtime, bus: Bus, reports: Reports, settings: Settings) -> None:
+    """What is said of mails that were sent: by the tracker, operators, and mail servers."""
+    await serve_endpoints(
+        runtime,
+        bus,
+        "mailer",
+        [
+            Endpoint(subjects.DELIVERIES_REPORT, ReportMails, reports.on_reports),
+            Endpoint(subjects.ADDRESSES_SUPPRESS, SuppressAddress, reports.on_suppress),
+        ],
+    )
+    if (verp := _verp(settings)) and settings.bounce_listen:
+        inbound = Inbound(verp, reports)
+        await inbound.listen(*place(settings.bounce_listen))
+        runtime.on_stop("stop taking bounces", inbound.stop)
+
+
+def _verp(settings: Settings) -> Verp | None:
+    return Verp(settings.secret_key, domain(settings.bounce_domain)) if settings.bounce_domain else None
 
 
 def _pool(settings: Settings, from_: Sender) -> Pool:

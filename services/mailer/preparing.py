@@ -2,12 +2,15 @@
 
 from msgspec import Struct, structs
 
-from services.mailer.address import Nobody, choose
-from services.mailer.compose import Letter, Sender, compose
+from services.mailer.address import Nobody, To, choose
+from services.mailer.compose import Letter, Sender, compose, message_id
 from services.mailer.context import Shop, context
-from services.mailer.endings import Ending, failed, suppressed
+from services.mailer.endings import Ending, failed, refused_address, suppressed
 from services.mailer.links import Linking
+from services.mailer.providers import Provider, provider_headers
+from services.mailer.suppressions import Suppressions
 from services.mailer.templates import TemplateError, Templates
+from services.mailer.verp import Verp
 from shared import subjects
 from shared.bus import Bus
 from shared.clock import Clock
@@ -26,11 +29,12 @@ from shared.partition import partition_of
 
 
 class Ready(Struct, frozen=True):
-    """``trial``: it goes to the test recipients."""
+    """``trial``: it goes to the test recipients. ``address``: the hash of whom it goes to, if that is the person."""
 
     letter: Letter
     stamps: Stamps
     trial: bool
+    address: bytes | None = None
 
 
 class Preparing:
@@ -42,9 +46,12 @@ class Preparing:
         sender: Sender,
         shop: Shop,
         linking: Linking,
+        suppressions: Suppressions,
         *,
         staging: bool,
         test_recipients: tuple[str, ...],
+        verp: Verp | None = None,
+        provider: Provider | None = None,
     ) -> None:
         self._bus = bus
         self._clock = clock
@@ -54,6 +61,9 @@ class Preparing:
         self._linking = linking
         self._staging = staging
         self._test_recipients = test_recipients
+        self._suppressions = suppressions
+        self._verp = verp
+        self._provider = provider
 
     async def prepare(self, trigger: Trigger) -> Ready | Ending:
         """Raises ``Unavailable`` while nobody can say who the person is, whether the rule still holds, or whether the person
@@ -71,7 +81,14 @@ class Preparing:
             stamps = structs.replace(stamps, verified=self._clock.now())
         if refusal := await self._refusal(trigger):
             return suppressed(trigger, self._clock.now(), "consent", refusal)
-        return self._compose(trigger, person, stamps)
+        to = choose(person.profile, self._test_recipients, staging=self._staging, test=trigger.terms.test)
+        if isinstance(to, Nobody):
+            return suppressed(trigger, self._clock.now(), "address", to.reason)
+        address = None if to.prefix else self._suppressions.hash(to.addresses[0])
+        # Asked once more when the mail is claimed; but by then the server has been asked for an address that is known bad.
+        if address and (against := await self._suppressions.against(address)):
+            return refused_address(trigger, self._clock.now(), against)
+        return self._compose(trigger, person, stamps, to, address)
 
     async def _person(self, key: str) -> Person:
         subject = subjects.people_get(partition_of(key, self._bus.partitions))
@@ -82,11 +99,10 @@ class Preparing:
         request = CheckConsent(trigger.person, trigger.terms.category, trigger.aliases)
         return (await self._bus.request(subjects.CONSENTS_CHECK, request, ConsentChecked)).refusal
 
-    def _compose(self, trigger: Trigger, person: Person, stamps: Stamps) -> Ready | Ending:
+    def _compose(
+        self, trigger: Trigger, person: Person, stamps: Stamps, to: To, address: bytes | None
+    ) -> Ready | Ending:
         now = self._clock.now()
-        to = choose(person.profile, self._test_recipients, staging=self._staging, test=trigger.terms.test)
-        if isinstance(to, Nobody):
-            return suppressed(trigger, now, "address", to.reason)
         link = self._linking.link(trigger, now, trial=bool(to.prefix))
         unsubscribe = self._linking.unsubscribe(link)
         variables = context(trigger, person, self._shop, unsubscribe)
@@ -95,5 +111,20 @@ class Preparing:
         except TemplateError as error:
             return failed(trigger, now, "compose", str(error))
         rendered = structs.replace(rendered, html=self._linking.tracked(rendered.html, link))
-        letter = compose(trigger.id, rendered, to, self._sender, now, due=trigger.at, unsubscribe=unsubscribe)
-        return Ready(letter, stamps, trial=link.trial)
+        id_ = message_id(trigger.id, self._sender.domain)
+        letter = compose(
+            trigger.id,
+            rendered,
+            to,
+            self._sender,
+            now,
+            due=trigger.at,
+            unsubscribe=unsubscribe,
+            more=(
+                *(self._verp.headers(id_) if self._verp else ()),
+                *(provider_headers(self._provider, trigger.id) if self._provider else ()),
+            ),
+        )
+        if self._verp:
+            letter = structs.replace(letter, sender=self._verp.sender(id_))
+        return Ready(letter, stamps, trial=link.trial, address=address)

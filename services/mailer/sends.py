@@ -115,14 +115,20 @@ class Sends:
                 result = await self._hand_over(connection, trigger, prepared, claim)
                 if isinstance(result, Deferred) and connection.outlived:
                     continue
+            if isinstance(result, Ending):
+                return await self._end(trigger, "", result)
             return await self._after(result, trigger, prepared, claim)
         return await self._end(trigger, "", prepared)
 
-    async def _hand_over(self, connection: Connection, trigger: Trigger, ready: Ready, claim: str) -> Result:
+    async def _hand_over(self, connection: Connection, trigger: Trigger, ready: Ready, claim: str) -> Result | Ending:
         if result := await connection.envelope(ready.letter):
             return result
         asked = self._clock.now()
-        if not await self._insist(lambda: self._store.claim(trigger, claim, ready.letter.message_id, asked)):
+        message_id, address = ready.letter.message_id, ready.address
+        taken = await self._insist(lambda: self._store.claim(trigger, claim, message_id, asked, address))
+        if taken.against:
+            return endings.refused_address(trigger, self._clock.now(), taken.against)
+        if not taken.ours:
             raise RetryLater(1, "another process has it in hand, or ended it")
         if self._clock.now() - asked > FRESH:
             return Deferred("data", "data: the claim took too long")
@@ -141,7 +147,7 @@ class Sends:
             )
         stamps = structs.replace(ready.stamps, accepted=now)
         ending = endings.after_reply(result, trigger, stamps, ready.letter.message_id, trial=ready.trial)
-        facts = await self._end(trigger, claim, ending)
+        facts = await self._end(trigger, claim, ending, ready.address)
         if ending.status == "sent":
             _observe(stamps)
         return facts
@@ -151,10 +157,12 @@ class Sends:
         left_s = (endings.last_chance(trigger) - self._clock.now()) / SECOND
         return min(wait_s, max(0.0, left_s) + 0.01)
 
-    async def _end(self, trigger: Trigger, claim: str, ending: Ending) -> tuple[Event, ...]:
+    async def _end(
+        self, trigger: Trigger, claim: str, ending: Ending, address: bytes | None = None
+    ) -> tuple[Event, ...]:
         """Store an ending and answer its facts; if the send has ended otherwise meanwhile, the facts of that."""
         now = self._clock.now()
-        if not await self._insist(lambda: self._store.end(trigger, claim, ending, now)):
+        if not await self._insist(lambda: self._store.end(trigger, claim, ending, now, address)):
             delivery = await self._store.find(trigger.id)
             if delivery is None or delivery.status not in ENDED:
                 raise RetryLater(1, "another process has it in hand")

@@ -38,3 +38,15 @@ def server(url: str) -> Server:
         user,
         unquote(parts.password or "") if user else None,
     )
+
+
+def place(text: str) -> tuple[str, int]:
+    """``host:port`` to listen at; an IPv6 address in brackets. Raises ``ValueError``."""
+    try:
+        parts = urlsplit(f"//{text}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if not host or port is None or parts.netloc != text:
+        raise ValueError(f"{text!r} is not like 0.0.0.0:2525")
+    return host, port

@@ -12,8 +12,9 @@ import structlog
 from aiosmtplib import SMTP, SMTPException, SMTPResponse, SMTPResponseException, SMTPServerDisconnected
 from aiosmtplib.protocol import SMTPProtocol
 
+from services.mailer.bounces import printable
 from services.mailer.compose import Letter
-from services.mailer.replies import Deferred, Lost, Reply, Result, decide_reply, printable
+from services.mailer.replies import Deferred, Lost, Reply, Result, decide_reply
 from services.mailer.server import Server
 from shared import metrics
 

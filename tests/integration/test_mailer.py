@@ -446,7 +446,7 @@ async def test_what_is_refused_has_failed(
 ) -> None:
     await start(stack, smtp)
     smtp.answer(stage, answer)
-    refused, fine = allowed(), allowed()
+    refused, fine = allowed("ada"), allowed("bob")
     await publish(stack, refused)
     await settled(stack)
     await publish(stack, fine)
