@@ -72,10 +72,10 @@ def compose(
     *,
     due: Instant | None = None,
     unsubscribe: str = "",
-    more: Sequence[str] = (),
+    standing: Sequence[str] = (),
 ) -> Letter:
     """``due``: when the rule became true; an inbox can show how long the mail took. ``unsubscribe``: an address that also
-    takes one-click (RFC 8058). ``more``: further lines of the head, of our own making."""
+    takes one-click (RFC 8058). ``standing``: headers as they are."""
     id_ = message_id(send, from_.domain)
     # Quoted-printable never holds "=_", so the boundary cannot occur in a part (RFC 2045 section 6.7).
     boundary = "=_" + hashlib.sha256(id_.encode()).hexdigest()[:32]
@@ -88,7 +88,7 @@ def compose(
         f"X-Beckon-Trigger: {_encoded(_one_line(send), 'X-Beckon-Trigger')}",
         *([] if due is None else [f"X-Beckon-Due: {rfc3339(due)}"]),
         *(_unsubscribe(unsubscribe) if unsubscribe else []),
-        *more,
+        *standing,
         "MIME-Version: 1.0",
         f'Content-Type: multipart/alternative; boundary="{boundary}"',
     ]

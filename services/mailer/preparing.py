@@ -120,7 +120,7 @@ class Preparing:
             now,
             due=trigger.at,
             unsubscribe=unsubscribe,
-            more=(
+            standing=(
                 *(self._verp.headers(id_) if self._verp else ()),
                 *(provider_headers(self._provider, trigger.id) if self._provider else ()),
             ),
