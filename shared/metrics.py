@@ -49,7 +49,8 @@ REQUESTS_SERVED = Counter(
 
 TRACKER_REQUESTS = Counter(
     "beckon_tracker_requests_total",
-    "Requests by call (pixel, events, import, segment, settings, shopify, woocommerce, open, click, unsubscribe) and outcome: "
+    "Requests by call (pixel, events, import, segment, settings, shopify, woocommerce, ses, sendgrid, postmark, "
+    "mailgun, open, click, unsubscribe) and outcome: "
     "accepted, invalid, malformed, unknown, unauthorised, forbidden, too_slow, too_large, unsupported, too_fast, full, "
     "unavailable.",
     ["call", "outcome"],
