@@ -49,7 +49,8 @@ REQUESTS_SERVED = Counter(
 
 TRACKER_REQUESTS = Counter(
     "beckon_tracker_requests_total",
-    "Requests by call (pixel, events, import, segment, settings, shopify, woocommerce, open, click, unsubscribe) and outcome: "
+    "Requests by call (pixel, events, import, segment, settings, shopify, woocommerce, ses, sendgrid, postmark, "
+    "mailgun, open, click, unsubscribe) and outcome: "
     "accepted, invalid, malformed, unknown, unauthorised, forbidden, too_slow, too_large, unsupported, too_fast, full, "
     "unavailable.",
     ["call", "outcome"],
@@ -193,4 +194,16 @@ SMTP_MAILS = Counter(
     "beckon_smtp_mails_total",
     "Mails offered to an SMTP server, by outcome: accepted, deferred, refused, uncertain.",
     ["relay", "outcome"],
+)
+MAIL_REPORTS = Counter(
+    "beckon_mail_reports_total",
+    "Reports of mails that were sent, by source (smtp, ses, sendgrid, postmark, mailgun) and kind: hard, soft, blocked, "
+    "complaint; or unknown (no mail of ours), trial (of a test recipient).",
+    ["source", "kind"],
+)
+BOUNCE_MAILS = Counter(
+    "beckon_bounce_mails_total",
+    "Mails to the addresses for bounces and complaints, by outcome: reported, ignored (an auto-reply, a delay, nothing that "
+    "can be read), forged (no token of ours), busy, unavailable, too_large.",
+    ["outcome"],
 )

@@ -4,23 +4,27 @@ from msgspec import Struct, structs
 
 from services.mailer.address import To
 from services.mailer.catalogue.shelf import Shelf
-from services.mailer.compose import Letter, Sender, compose
+from services.mailer.compose import Letter, Sender, compose, message_id
 from services.mailer.context import Shop, context
 from services.mailer.coupons.handing import Coupons, NoCode
 from services.mailer.dkim import Signer
 from services.mailer.headers import standing
 from services.mailer.links import Linking
+from services.mailer.providers import Provider, provider_headers
 from services.mailer.templates import Templates
+from services.mailer.verp import Verp
 from shared.clock import Clock
 from shared.messages import Person, Trigger
 
 
 class Letterhead(Struct, frozen=True):
-    """Who writes."""
+    """Who writes, and where answers and bounces go. ``provider``: whose headers name the mail in what it reports."""
 
     shop: Shop
     sender: Sender
     reply_to: Sender | None = None
+    verp: Verp | None = None
+    provider: Provider | None = None
 
 
 class Held(Struct, frozen=True):
@@ -51,11 +55,11 @@ class Composer:
     async def compose(self, trigger: Trigger, person: Person, to: To) -> Letter | Held:
         """Raises ``TemplateError``."""
         now = self._clock.now()
-        template, (shop, sender, reply_to) = trigger.terms.template, structs.astuple(self._letterhead)
+        template, head = trigger.terms.template, self._letterhead
         link = self._linking.link(trigger, now, trial=to.trial)
         unsubscribe = self._linking.unsubscribe(link)
         speaks_of = self._templates.speaks_of(template)
-        variables = context(trigger, person, shop, unsubscribe)
+        variables = context(trigger, person, head.shop, unsubscribe)
         variables = await self._shelf.completed(variables, person, speaks_of)
         if "coupon" in speaks_of:
             variables["coupon"] = await self._coupons.reserve(trigger, trial=to.trial)
@@ -64,8 +68,18 @@ class Composer:
         except NoCode as none:
             return Held(f"{template} needs a code, and {none}")
         rendered = structs.replace(rendered, html=self._linking.tracked(rendered.html, link))
-        headers = standing(trigger, sender, reply_to, unsubscribe=bool(unsubscribe))
+        headers = self._headers(trigger, unsubscribe)
         letter = compose(
-            trigger.id, rendered, to, sender, now, due=trigger.at, unsubscribe=unsubscribe, standing=headers
+            trigger.id, rendered, to, head.sender, now, due=trigger.at, unsubscribe=unsubscribe, standing=headers
         )
-        return structs.replace(letter, content=self._signer.signed(letter.content, now))
+        back = head.verp.sender(letter.message_id) if head.verp else letter.sender
+        return structs.replace(letter, sender=back, content=self._signer.signed(letter.content, now))
+
+    def _headers(self, trigger: Trigger, unsubscribe: str) -> list[str]:
+        head = self._letterhead
+        id_ = message_id(trigger.id, head.sender.domain)
+        return [
+            *standing(trigger, head.sender, head.reply_to, unsubscribe=bool(unsubscribe)),
+            *(head.verp.headers(id_) if head.verp else ()),
+            *(provider_headers(head.provider, trigger.id) if head.provider else ()),
+        ]

@@ -6,7 +6,7 @@ from msgspec import Struct, structs
 
 from services.mailer.replies import Accepted, Deferred, Refused, Uncertain
 from shared.clock import DAY, MILLISECOND, Instant, rfc3339
-from shared.messages import Event, Stamps, Trigger, outcome
+from shared.messages import Bounce, Event, Stamps, Trigger, outcome
 
 Status = Literal["sent", "failed", "expired", "suppressed", "uncertain"]
 ENDED: frozenset[str] = frozenset(get_args(Status))
@@ -16,12 +16,13 @@ PATIENCE = DAY
 
 
 class Ending(Struct, frozen=True):
-    """``facts`` are the events that tell it, the outcome first."""
+    """``facts`` are the events that tell it, the outcome first. ``bounce``: the address was refused."""
 
     status: Status
     reason: str
     facts: tuple[Event, ...]
     accepted: Instant | None = None
+    bounce: Bounce | None = None
 
 
 def last_chance(trigger: Trigger) -> Instant:
@@ -42,6 +43,10 @@ def overdue(trigger: Trigger, now: Instant, last: str) -> Ending | None:
 
 def suppressed(trigger: Trigger, now: Instant, stage: str, reason: str) -> Ending:
     return _ending("suppressed", "trigger_suppressed", trigger, now, stage, reason)
+
+
+def refused_address(trigger: Trigger, now: Instant, reason: str) -> Ending:
+    return suppressed(trigger, now, "address", f"the address is suppressed: {reason}")
 
 
 def failed(trigger: Trigger, now: Instant, stage: str, reason: str) -> Ending:
@@ -80,7 +85,7 @@ def after_reply(
     if result.bounce is None or trial:
         return ending
     bounced = outcome("email_bounced", trigger, now, kind=result.bounce, stage="smtp", reason=result.reason)
-    return structs.replace(ending, facts=(*ending.facts, bounced))
+    return structs.replace(ending, facts=(*ending.facts, bounced), bounce=result.bounce)
 
 
 def too_late(result: Deferred, trigger: Trigger, now: Instant) -> Ending:

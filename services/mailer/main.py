@@ -1,41 +1,28 @@
 """The mailer: from an allowed send to a mail that the SMTP server has taken."""
 
-from pathlib import Path
-
-import structlog
-
+from services.mailer import parts
 from services.mailer.catalogue.learner import Learner
 from services.mailer.catalogue.service import Service
 from services.mailer.catalogue.shelf import Shelf
 from services.mailer.catalogue.store import Catalogue
-from services.mailer.compose import Sender, sender
-from services.mailer.composing import Composer, Letterhead
-from services.mailer.context import Shop
+from services.mailer.composing import Composer
 from services.mailer.coupons.handing import Coupons
 from services.mailer.coupons.store import Store as CouponStore
-from services.mailer.dkim import Signer, aligned
 from services.mailer.domains import Domains
-from services.mailer.links import Linking
-from services.mailer.pool import Pool
+from services.mailer.inbound import Inbound
 from services.mailer.preparing import Preparing
-from services.mailer.relays import Relays
+from services.mailer.reports import Reports
 from services.mailer.sends import Backoff, Sends
-from services.mailer.server import servers
+from services.mailer.server import place
 from services.mailer.settings import Settings
-from services.mailer.smtp import Options
 from services.mailer.store import MIGRATIONS, Store
-from services.mailer.templates import Templates
+from services.mailer.suppressions import Suppressions
 from shared import runtime as processes
 from shared import subjects
 from shared.consume import Consumer
-from shared.dkim import GOOD_BITS, read_keys
 from shared.endpoints import serve_endpoints
-from shared.errors import StartError
-from shared.links import Links
 from shared.messages import SendEmail
 from shared.runtime import Runtime
-
-log = structlog.get_logger()
 
 MAX_PENDING = 100_000
 """Mails that a server has put off wait for their next try; they must not keep the others from theirs."""
@@ -44,26 +31,28 @@ MAX_PENDING = 100_000
 async def serve(runtime: Runtime, settings: Settings) -> None:
     database = await runtime.open_pool(settings.database_url, "mailer", MIGRATIONS)
     bus = await runtime.connect_bus(settings)
-    clock, from_ = runtime.clock, sender(settings.mail_from)
-    relays = _relays(runtime, settings, from_)
+    clock, letterhead = runtime.clock, parts.letterhead(settings)
+    suppressions = await Suppressions.open(database)
 
-    coupons, catalogue = Coupons(CouponStore(database), clock), Catalogue(database)
+    relays = parts.relays(settings, letterhead.sender)
+    relays.start(runtime)
+    coupons = Coupons(CouponStore(database), clock)
     runtime.start("watch coupon pools", coupons.watch())
+    catalogue = Catalogue(database)
     Learner(bus, catalogue, settings.own_hosts, coupons.on_events).start(runtime)
-    answering = [*Service(catalogue, clock).endpoints(), *coupons.endpoints()]
+    reports = Reports(bus, suppressions, clock)
+    answering = [*Service(catalogue, clock).endpoints(), *coupons.endpoints(), *reports.endpoints()]
     await serve_endpoints(runtime, bus, "mailer", answering)
+    if letterhead.verp and settings.bounce_listen:
+        inbound = Inbound(letterhead.verp, reports)
+        await inbound.listen(*place(settings.bounce_listen))
+        runtime.on_stop("stop taking bounces", inbound.stop)
 
-    composer = Composer(
-        _templates(settings),
-        Shelf(catalogue, clock),
-        coupons,
-        _linking(settings),
-        _signer(settings, from_),
-        _letterhead(settings, from_),
-        clock,
-    )
+    templates, shelf = parts.templates(settings), Shelf(catalogue, clock)
+    signer = parts.signer(settings, letterhead.sender)
+    composer = Composer(templates, shelf, coupons, parts.linking(settings), signer, letterhead, clock)
     staging = settings.beckon_env == "staging"
-    preparing = Preparing(bus, clock, composer, staging=staging, test_recipients=settings.test_recipients)
+    preparing = Preparing(bus, clock, composer, suppressions, staging=staging, test_recipients=settings.test_recipients)
     backoff = Backoff(settings.retry_first_s, settings.retry_longest_s)
     domains = Domains(settings.domain_concurrency, *backoff)
     sends = Sends(
@@ -81,58 +70,6 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
         ack_wait_s=settings.ack_wait_s,
         max_pending=MAX_PENDING,
     )
-
-
-def _letterhead(settings: Settings, from_: Sender) -> Letterhead:
-    shop = Shop(settings.site_name, settings.site_url)
-    return Letterhead(shop, from_, sender(settings.reply_to) if settings.reply_to else None)
-
-
-def _relays(runtime: Runtime, settings: Settings, from_: Sender) -> Relays:
-    options = Options(
-        from_.domain,
-        settings.smtp_timeout_s,
-        settings.smtp_data_timeout_s,
-        tls_required=settings.smtp_tls == "required",
-        tls_verify=settings.smtp_tls_verify,
-    )
-    pools = [Pool(server, options, server.pool or settings.smtp_pool) for server in servers(settings.smtp_url)]
-    relays = Relays(pools)
-    runtime.readiness.check("smtp", lambda: relays.reachable)
-    runtime.on_stop("close smtp", relays.close)
-    for pool in pools:
-        runtime.start(f"probe {pool.name}", pool.probe())
-    return relays
-
-
-def _linking(settings: Settings) -> Linking:
-    if not settings.public_url:
-        log.warning("mails_without_links", hint="set PUBLIC_URL and SECRET_KEY for opens, clicks and unsubscribing")
-    return Linking(Links(settings.secret_key), settings.public_url)
-
-
-def _signer(settings: Settings, from_: Sender) -> Signer:
-    keys = read_keys(settings.dkim_keys)
-    if not keys:
-        log.warning(
-            "mails_without_signature", hint="set DKIM_KEYS, unless the SMTP server signs; beckon dkim new makes keys"
-        )
-    for key in keys:
-        if key.weak:
-            log.warning("dkim_key_weak", selector=key.selector, hint=f"an RSA key should have {GOOD_BITS} bits")
-    domain = settings.dkim_domain
-    return Signer(aligned(domain, from_.domain) if domain else from_.domain, keys)
-
-
-def _templates(settings: Settings) -> Templates:
-    """A folder that is not there stops the service; a flawed template fails its own mails only, and is told at once."""
-    folder = Path(settings.templates_dir)
-    if not folder.is_dir():
-        raise StartError(f"TEMPLATES_DIR: {settings.templates_dir!r} is not a folder")
-    templates = Templates(folder)
-    for flaw in templates.flaws():
-        log.error("template_flawed", flaw=flaw)
-    return templates
 
 
 def main() -> None:

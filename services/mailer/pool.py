@@ -6,8 +6,9 @@ import contextlib
 import structlog
 from aiosmtplib import SMTPException
 
+from services.mailer.bounces import printable
 from services.mailer.breaker import Breaker
-from services.mailer.replies import Result, printable
+from services.mailer.replies import Result
 from services.mailer.server import Server
 from services.mailer.smtp import Connection, Options, connect
 from shared import metrics

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from services.mailer.pool import Pool, SmtpAway
 from services.mailer.smtp import Connection
+from shared.runtime import Runtime
 
 LONGEST_PACED_S = 10.0
 """A mail that has to wait no longer for its turn by the rates stays in hand: nothing else could go meanwhile."""
@@ -24,6 +25,13 @@ class Relays:
 
     def __init__(self, relays: Sequence[Pool]) -> None:
         self._relays = tuple(relays)
+
+    def start(self, runtime: Runtime) -> None:
+        """Watch the relays until the process ends; it is ready for traffic while any of them is."""
+        runtime.readiness.check("smtp", lambda: self.reachable)
+        runtime.on_stop("close smtp", self.close)
+        for relay in self._relays:
+            runtime.start(f"probe {relay.name}", relay.probe())
 
     @property
     def reachable(self) -> bool:

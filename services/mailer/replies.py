@@ -20,15 +20,16 @@ from typing import Literal
 
 from msgspec import Struct
 
+from services.mailer.bounces import classify, printable
+from shared.messages import Bounce
+
 Stage = Literal["mail", "rcpt", "claim", "data", "content"]
 """``claim`` is ours, not a command."""
-Bounce = Literal["hard", "soft", "blocked"]
 
 _GO_ON = {"mail": 2, "rcpt": 2, "data": 3, "content": 2}
 _ENHANCED = re.compile(r"[245]\.(\d{1,3})\.(\d{1,3})\b")
 _GREYLISTED = re.compile(r"gr[ae]y[ -]?list", re.IGNORECASE)
 _TOO_MUCH = re.compile(r"\b4\.7\.\d|rate|limit|too (?:many|much|fast)|throttl|unusual|deferred|later", re.IGNORECASE)
-_SHOWN = 300
 
 
 class Reply(Struct, frozen=True):
@@ -87,21 +88,8 @@ def decide_reply(stage: Stage, answer: Reply | Lost) -> Result | None:
     if family == 4:
         return Deferred(stage, reason, answer.code)
     if family == 5:
-        return Refused(stage, reason, answer.code, _bounce(answer) if stage == "rcpt" else None)
+        return Refused(stage, reason, answer.code, classify(answer.text, answer.code) if stage == "rcpt" else None)
     return Uncertain(reason) if stage == "content" else Deferred(stage, reason, answer.code)
-
-
-def _bounce(answer: Reply) -> Bounce:
-    """Hard: the address does not exist. Soft: a full mailbox or a fault on the way. Blocked: the policy of the server, so
-    the fault is ours. By the enhanced status code (RFC 3463) where there is one."""
-    if match := _ENHANCED.match(answer.text):
-        subject, detail = match.groups()
-        if subject == "7":
-            return "blocked"
-        if (subject, detail) in (("2", "2"), ("2", "3")) or subject in ("3", "4"):
-            return "soft"
-        return "hard"
-    return "soft" if answer.code == 552 else "hard"
 
 
 def scope(deferred: Deferred) -> Scope:
@@ -127,8 +115,3 @@ def delay_s(attempt: int, send: str, first_s: float, longest_s: float) -> float:
     step = min(longest_s, first_s * 2.0 ** min(attempt - 1, 64))
     digest = hashlib.blake2b(f"{send}\0{attempt}".encode(), digest_size=8).digest()
     return step * (1 - int.from_bytes(digest) / 2**65)
-
-
-def printable(text: str) -> str:
-    """One line of what a stranger sent: no control characters, no broken UTF-8, not endless."""
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())[:_SHOWN]

@@ -165,6 +165,8 @@ class Sends:
                         return prepared
                     ready = prepared
                 result = await self._hand_over(line.connection, attempt, ready)
+                if isinstance(result, Ending):
+                    return result
                 if isinstance(result, Deferred) and line.connection.outlived:
                     return None
                 line.relay.answered(result, ready.domain)
@@ -172,12 +174,15 @@ class Sends:
             log.warning("recipient_domain_rests", code=getattr(result, "code", None))
         return Offered(ready, result)
 
-    async def _hand_over(self, connection: Connection, attempt: Attempt, ready: Ready) -> Result:
+    async def _hand_over(self, connection: Connection, attempt: Attempt, ready: Ready) -> Result | Ending:
         if result := await connection.envelope(ready.letter):
             return result
         asked = self._clock.now()
         trigger, claim, message_id = attempt.trigger, attempt.claim, ready.letter.message_id
-        if not await self._insist(lambda: self._store.claim(trigger, claim, message_id, asked)):
+        taken = await self._insist(lambda: self._store.claim(trigger, claim, message_id, asked, ready.address))
+        if taken.against:
+            return endings.refused_address(trigger, self._clock.now(), taken.against)
+        if not taken.ours:
             raise RetryLater(1, "another process has it in hand, or ended it")
         if self._clock.now() - asked > FRESH:
             return Deferred("claim", "claim: it took too long")
@@ -198,7 +203,7 @@ class Sends:
             await self._repeat_if_asked(attempt, result.reason)
         stamps = structs.replace(ready.stamps, accepted=now)
         ending = endings.after_reply(result, trigger, stamps, ready.letter.message_id, trial=ready.trial)
-        facts = await self._end(attempt, ending)
+        facts = await self._end(attempt, ending, ready.address)
         if ending.status == "sent":
             _observe(stamps)
         return facts
@@ -236,12 +241,12 @@ class Sends:
         left_s = (endings.last_chance(trigger) - self._clock.now()) / SECOND
         return min(wait_s, max(0.0, left_s) + 0.01)
 
-    async def _end(self, attempt: Attempt, ending: Ending) -> tuple[Event, ...]:
+    async def _end(self, attempt: Attempt, ending: Ending, address: bytes | None = None) -> tuple[Event, ...]:
         """Store an ending and answer its facts; if the send has ended otherwise meanwhile, the facts of that."""
         trigger, now = attempt.trigger, self._clock.now()
         if attempt.unsure:
             ending = endings.of_repeated(ending, trigger, now)
-        if not await self._insist(lambda: self._store.end(trigger, attempt.claim, ending, now)):
+        if not await self._insist(lambda: self._store.end(trigger, attempt.claim, ending, now, address)):
             delivery = await self._store.find(trigger.id)
             if delivery is None or delivery.status not in ENDED:
                 raise RetryLater(1, "another process has it in hand")

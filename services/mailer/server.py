@@ -81,3 +81,15 @@ def _options(query: str) -> tuple[float, int | None]:
         else:
             raise ValueError(f"has an option {name!r}, there are rate and pool; {EXPECTED}")
     return interval_s, pool
+
+
+def place(text: str) -> tuple[str, int]:
+    """``host:port`` to listen at; an IPv6 address in brackets. Raises ``ValueError``."""
+    try:
+        parts = urlsplit(f"//{text}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if not host or port is None or parts.netloc != text:
+        raise ValueError(f"{text!r} is not like 0.0.0.0:2525")
+    return host, port

@@ -7,7 +7,9 @@ from urllib.parse import urlsplit
 from services.mailer.address import normal
 from services.mailer.compose import sender
 from services.mailer.dkim import aligned
-from services.mailer.server import servers
+from services.mailer.providers import Provider
+from services.mailer.server import place, servers
+from services.mailer.verp import domain
 from shared.dkim import read_keys
 from shared.links import Links, public_url
 from shared.settings import Common, check
@@ -42,6 +44,12 @@ class Settings(Common, frozen=True, kw_only=True):
     """Seals the links of mails, at least 32 characters, the same as the tracker's. Several: the first seals."""
     test_recipients: tuple[str, ...] = ()
     """Who gets the mails of rules under test, and in staging every mail; separated by commas."""
+    bounce_domain: str = ""
+    """Bounces of a mail go to an address of its own at this domain, like ``bounces.shop.example``; empty: to ``MAIL_FROM``."""
+    bounce_listen: str = ""
+    """Where mail for ``BOUNCE_DOMAIN`` comes in, like ``0.0.0.0:2525``; empty: nowhere in this process."""
+    mail_provider: Provider | Literal[""] = ""
+    """Whose SMTP server it is, so that its webhooks name the mail: ``sendgrid``, ``postmark`` or ``mailgun``."""
     smtp_pool: int = 4
     """Connections to each SMTP server at a time, unless its URL says otherwise."""
     smtp_tls: Literal["offered", "required"] = "offered"
@@ -79,6 +87,13 @@ class Settings(Common, frozen=True, kw_only=True):
                 raise ValueError(f"CATALOGUE_HOSTS: {host!r} is not a host like shop.example.com, in small letters")
         if bool(self.public_url) != bool(self.secret_key):
             raise ValueError("PUBLIC_URL and SECRET_KEY must both be set, or neither")
+        check("BOUNCE_DOMAIN", partial(domain, self.bounce_domain))
+        if self.bounce_domain and not self.secret_key:
+            raise ValueError("BOUNCE_DOMAIN needs SECRET_KEY, which authenticates the addresses")
+        if self.bounce_listen and not self.bounce_domain:
+            raise ValueError("BOUNCE_LISTEN needs BOUNCE_DOMAIN, whose mail it takes")
+        if self.bounce_listen:
+            check("BOUNCE_LISTEN", partial(place, self.bounce_listen))
         for address in self.test_recipients:
             check("TEST_RECIPIENTS", partial(normal, address))
         for name in ("smtp_pool", "concurrency", "domain_concurrency"):

@@ -2,12 +2,14 @@
 tell the truth about its own mail, and nothing else."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import asyncpg
 import msgspec
 from msgspec import Struct
 
 from services.mailer.endings import Ending
+from services.mailer.verp import report_key
 from shared import db
 from shared.clock import Instant, from_datetime, to_datetime
 from shared.messages import Event, Trigger
@@ -32,6 +34,13 @@ class Delivery(Struct, frozen=True):
     facts: tuple[Event, ...]
 
 
+class Claim(NamedTuple):
+    """``ours``: false if another attempt holds the send, it has ended, or nothing may be sent to the address (``against``)."""
+
+    ours: bool
+    against: str | None
+
+
 class Store:
     """``claim`` names an attempt; the empty one holds nothing. Raises what ``db.AWAY`` lists while PostgreSQL is away."""
 
@@ -52,10 +61,21 @@ class Store:
             _decode(row["facts"]) if row["facts"] else (),
         )
 
-    async def claim(self, trigger: Trigger, claim: str, message_id: str, now: Instant) -> bool:
-        """False if another attempt holds the send, or it has ended."""
-        row = await self._pool.fetchrow(_SQL["claim"], *_whose(trigger), claim, to_datetime(now), message_id)
-        return row is not None
+    async def claim(
+        self, trigger: Trigger, claim: str, message_id: str, now: Instant, address: bytes | None = None
+    ) -> Claim:
+        """``address``: the hash of whom the mail goes to; none for a trial."""
+        row = await self._pool.fetchrow(
+            _SQL["claim"],
+            *_whose(trigger),
+            claim,
+            to_datetime(now),
+            message_id,
+            address,
+            report_key(message_id),
+        )
+        assert row is not None, "the query answers exactly one row"
+        return Claim(row["ours"], row["against"])
 
     async def defer(self, trigger: Trigger, claim: str, reason: str, now: Instant) -> int | None:
         """How often the send was put off by now; none if another attempt holds it, or it has ended."""
@@ -70,8 +90,11 @@ class Store:
         row = await self._pool.fetchrow(_SQL["repeat"], trigger.id, claim, to_datetime(now), reason)
         return row is not None
 
-    async def end(self, trigger: Trigger, claim: str, ending: Ending, now: Instant) -> bool:
-        """False if another attempt holds the send, or it has ended otherwise."""
+    async def end(
+        self, trigger: Trigger, claim: str, ending: Ending, now: Instant, address: bytes | None = None
+    ) -> bool:
+        """False if another attempt holds the send, or it has ended otherwise. If the ending is a bounce, that is kept with
+        what it means for ``address``."""
         row = await self._pool.fetchrow(
             _SQL["end"],
             *_whose(trigger),
@@ -81,6 +104,8 @@ class Store:
             ending.status,
             None if ending.accepted is None else to_datetime(ending.accepted),
             _encode(ending.facts),
+            ending.bounce,
+            address,
         )
         return row is not None
 

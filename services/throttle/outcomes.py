@@ -1,5 +1,6 @@
 """What became of the sends, as far as the throttle must know it: a firing that came to nothing gives its place in the caps
-back, a hard bounce or a complaint ends all sending to the person, and what a person chose to get or not to get is kept."""
+back, a complaint ends all sending to the person, and what a person chose to get or not to get is kept. A bounce is about an
+address, not about a person: that is the mailer's."""
 
 from typing import NamedTuple
 
@@ -27,12 +28,7 @@ log = structlog.get_logger()
 
 def ends_sending(event: Event) -> str | None:
     """The reason for the suppression list, or none."""
-    match event.name:
-        case "email_bounced" if event.properties.get("kind") == "hard":
-            return "hard bounce"
-        case "email_complained":
-            return "complaint"
-    return None
+    return "complaint" if event.name == "email_complained" else None
 
 
 class Choice(NamedTuple):

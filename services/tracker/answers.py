@@ -156,10 +156,19 @@ class WebhookTaken(Struct, omit_defaults=True):
     note: str = ""
 
 
+class HookTaken(Struct, omit_defaults=True):
+    """``reports``: of bounces and complaints; ``known``: of them, those about mails that were sent from here."""
+
+    reports: int
+    known: int
+    note: str = ""
+
+
 encode = msgspec.json.Encoder().encode
 _CALLS = (
     *("pixel", "events", "import", "segment", "settings"),
     *("shopify", "woocommerce"),
+    *("ses", "sendgrid", "postmark", "mailgun"),
     *("open", "click", "unsubscribe"),
 )
 REQUESTS = {

@@ -14,7 +14,9 @@ from services.tracker import assets, segment
 from services.tracker.answers import PREFLIGHT, Prompt, error_answer
 from services.tracker.assets import Handler
 from services.tracker.edge import SETTINGS, Edge
+from services.tracker.hooks import Hooks
 from services.tracker.mails import Mails
+from services.tracker.providers import PROVIDERS
 from services.tracker.sdk import Sdk
 from services.tracker.shops import SHOPS
 
@@ -32,13 +34,14 @@ async def preflight(_: web.BaseRequest) -> web.Response:
     return web.Response(status=204, headers=PREFLIGHT)
 
 
-def build_handler(edge: Edge, mails: Mails, sdk: Sdk) -> Handler:
+def build_handler(edge: Edge, mails: Mails, hooks: Hooks, sdk: Sdk) -> Handler:
     """Every call of the tracker. A table, not aiohttp's router: that takes a fifth of the time of a bare request."""
     calls: dict[str, dict[str, Handler]] = {
         "/track": {"GET": edge.pixel},  # no HEAD: it would count as a view
         "/v1/events": {"POST": edge.events, "OPTIONS": preflight},
         **{path: {"POST": edge.call, "OPTIONS": preflight} for path in segment.PATHS},
         **{path: {"POST": edge.webhook} for path in SHOPS},
+        **{path: {"POST": hooks.hook} for path in PROVIDERS},
         "/v1/import": {"POST": edge.past, "OPTIONS": preflight},  # Segment's as well
         **{path: {"GET": handler, "HEAD": handler} for path, handler in assets.handlers(sdk).items()},
     }

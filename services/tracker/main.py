@@ -3,7 +3,9 @@
 import structlog
 
 from services.tracker import sdk
+from services.tracker.amazon import Amazon
 from services.tracker.edge import Edge
+from services.tracker.hooks import Hooks
 from services.tracker.http import build_handler, listen
 from services.tracker.mails import Mails
 from services.tracker.publisher import Publisher
@@ -40,8 +42,15 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
         public_url=settings.public_url,
         shop_secrets=settings.shop_secrets,
     )
+    hooks = Hooks(
+        bus,
+        runtime.clock,
+        settings.hook_secrets,
+        Amazon(settings.ses_topic_arns),
+        body_timeout_s=settings.body_timeout_s,
+    )
     server, port = await listen(
-        build_handler(edge, mails, sdk.load()),
+        build_handler(edge, mails, hooks, sdk.load()),
         settings.http_host,
         settings.http_port,
         linger_s=settings.body_timeout_s,

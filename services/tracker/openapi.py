@@ -4,8 +4,9 @@ from typing import Any
 
 import msgspec
 
-from services.tracker.answers import ANSWERS, Accepted, CallsAccepted, CallsRefused, Refused, WebhookTaken
+from services.tracker.answers import ANSWERS, Accepted, CallsAccepted, CallsRefused, HookTaken, Refused, WebhookTaken
 from services.tracker.events import MAX_EVENTS, EventIn
+from services.tracker.providers import PROVIDERS, Provider
 from services.tracker.segment import BatchIn, CallIn
 from services.tracker.shops import SHOPS, Shop
 from shared import names
@@ -36,7 +37,7 @@ _REASONS = {
 
 
 def describe() -> Schema:
-    structs = [EventIn, Accepted, Refused, CallIn, BatchIn, CallsAccepted, CallsRefused, WebhookTaken]
+    structs = [EventIn, Accepted, Refused, CallIn, BatchIn, CallsAccepted, CallsRefused, WebhookTaken, HookTaken]
     _, components = msgspec.json.schema_components(structs, ref_template=REFERENCE)
     calls = {"type": "array", "items": _ref("CallIn"), "minItems": 1, "maxItems": MAX_EVENTS}
     components["BatchIn"]["properties"]["batch"] = calls
@@ -58,6 +59,7 @@ def describe() -> Schema:
             "/track": {"get": _pixel(components["EventIn"]["properties"])},
             **{f"/v1/{kind}": {"post": _call(kind)} for kind in _SUMMARIES},
             **{path: {"post": _webhook(shop)} for path, shop in SHOPS.items()},
+            **{path: {"post": _hook(provider)} for path, provider in PROVIDERS.items()},
             "/v1/projects/{key}/settings": {"get": _settings()},
             "/o/{token}.gif": {"get": _image_link()},
             "/c/{token}": {"get": _click()},
@@ -169,6 +171,30 @@ def _webhook(shop: Shop) -> Schema:
         "responses": {
             "200": _answer("Every event counted in `accepted` is stored; nothing is to be sent again", "WebhookTaken"),
             **_refusals("Refused", *sorted({404, *_statuses()} - {403})),
+        },
+    }
+
+
+def _hook(provider: Provider) -> Schema:
+    return {
+        "operationId": f"{provider.name}Hook",
+        "summary": f"Bounces and complaints, told by {provider.name}",
+        "security": [{}],
+        "parameters": [
+            {
+                "name": name,
+                "in": "header",
+                "required": True,
+                "description": f"by {provider.setting}",
+                "schema": {"type": "string"},
+            }
+            for name in provider.headers
+            if name != "Authorization"  # which is no parameter (OpenAPI 3.1 section 4.8.12)
+        ],
+        "requestBody": _json({"type": "array" if provider.name == "sendgrid" else "object"}, required=True),
+        "responses": {
+            "200": _answer("Every report counted in `known` is kept; nothing is to be sent again", "HookTaken"),
+            **_refusals("Refused", *sorted({404, *_statuses()} - {403, 429})),
         },
     }
 

@@ -5,6 +5,7 @@ from services.tracker.events import event_name
 from services.tracker.guard import Budget, Guard
 from services.tracker.keys import Keys
 from services.tracker.limits import limits, parse_rate
+from services.tracker.providers import signatures, sns
 from services.tracker.shops.signatures import check_secrets
 from services.tracker.tokens import Tokens, parse_secrets
 from shared.links import Links, public_url
@@ -27,6 +28,14 @@ class Settings(Common, frozen=True, kw_only=True):
     """What Shopify signs its webhooks with, at least 16 characters each; none: no webhooks of Shopify are taken."""
     woocommerce_secrets: tuple[str, ...] = ()
     """The same for WooCommerce."""
+    ses_topic_arns: tuple[str, ...] = ()
+    """The topics of SNS by which SES tells of bounces and complaints; none: no webhooks of SES are taken."""
+    sendgrid_public_key: tuple[str, ...] = ()
+    """The verification key of SendGrid's Signed Event Webhook; the same for SendGrid."""
+    postmark_hook_auth: tuple[str, ...] = ()
+    """``USER:PASSWORD``, as in the URL that Postmark is given, the password of at least 16 characters."""
+    mailgun_signing_key: tuple[str, ...] = ()
+    """Mailgun's HTTP webhook signing key."""
     rate_per_key: str = "20000:100000"
     """Events a second in the long run, and at once; 0: any number."""
     rate_per_address: str = "100:2000"
@@ -62,6 +71,10 @@ class Settings(Common, frozen=True, kw_only=True):
         self.guard()
         check("SHOPIFY_SECRETS", lambda: check_secrets(self.shopify_secrets))
         check("WOOCOMMERCE_SECRETS", lambda: check_secrets(self.woocommerce_secrets))
+        check("SES_TOPIC_ARNS", lambda: sns.check_topics(self.ses_topic_arns))
+        check("SENDGRID_PUBLIC_KEY", lambda: signatures.sendgrid_keys(self.sendgrid_public_key))
+        check("POSTMARK_HOOK_AUTH", lambda: signatures.check_hook_auth(self.postmark_hook_auth))
+        check("MAILGUN_SIGNING_KEY", lambda: signatures.check_signing_keys(self.mailgun_signing_key))
         if min(self.max_event_names, self.max_property_names) < 1:
             raise ValueError("MAX_EVENT_NAMES and MAX_PROPERTY_NAMES must be at least 1")
         check("PUBLIC_URL", lambda: public_url(self.public_url))
@@ -79,6 +92,16 @@ class Settings(Common, frozen=True, kw_only=True):
     def shop_secrets(self) -> dict[str, tuple[str, ...]]:
         """By the shop's name."""
         return {"shopify": self.shopify_secrets, "woocommerce": self.woocommerce_secrets}
+
+    @property
+    def hook_secrets(self) -> dict[str, tuple[str, ...]]:
+        """By the provider's name: how its webhooks are known."""
+        return {
+            "ses": self.ses_topic_arns,
+            "sendgrid": self.sendgrid_public_key,
+            "postmark": self.postmark_hook_auth,
+            "mailgun": self.mailgun_signing_key,
+        }
 
     def guard(self) -> Guard:
         """Who may send what. Raises ``ValueError``."""

@@ -56,16 +56,21 @@ class People:
         self._subscriptions: list[Subscription] = []
 
     async def serve(self, stack: Stack) -> None:
+        await self.serve_all_but_consents(stack)
+        throttle = await stack.bus("throttle")
+        self._subscriptions.append(
+            await serve_subject(throttle, Endpoint(subjects.CONSENTS_CHECK, CheckConsent, self._check))
+        )
+        await throttle.nc.flush()
+
+    async def serve_all_but_consents(self, stack: Stack) -> None:
+        """Where the throttle itself answers for those."""
         state, rules = await stack.bus("state"), await stack.bus("rule_evaluator")
         for partition in range(PARTITIONS):
             endpoint = Endpoint(subjects.people_get(partition), GetPerson, self._get)
             self._subscriptions.append(await serve_subject(state, endpoint))
         self._subscriptions.append(await serve_subject(rules, Endpoint(subjects.RULES_VERIFY, Verify, self._verify)))
-        throttle = await stack.bus("throttle")
-        self._subscriptions.append(
-            await serve_subject(throttle, Endpoint(subjects.CONSENTS_CHECK, CheckConsent, self._check))
-        )
-        for bus in (state, rules, throttle):
+        for bus in (state, rules):
             await bus.nc.flush()
 
     async def go_away(self) -> None:
@@ -446,7 +451,7 @@ async def test_what_is_refused_has_failed(
 ) -> None:
     await start(stack, smtp)
     smtp.answer(stage, answer)
-    refused, fine = allowed(), allowed()
+    refused, fine = allowed("ada"), allowed("bob")
     await publish(stack, refused)
     await settled(stack)
     await publish(stack, fine)

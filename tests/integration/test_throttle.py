@@ -175,23 +175,18 @@ async def test_what_was_sent_or_is_uncertain_keeps_its_place(stack: Stack) -> No
     assert (await decisions(stack))[first.id] == ("send", False)
 
 
-async def test_a_hard_bounce_a_complaint_and_an_unsubscription_end_all_sending(stack: Stack) -> None:
+async def test_a_complaint_and_an_unsubscription_end_all_sending_and_a_bounce_is_about_an_address(stack: Stack) -> None:
     await stack.start("throttle")
-    people = {"ada": "email_bounced", "bob": "email_complained", "eve": "email_unsubscribed", "joe": "email_bounced"}
+    people = {"joe": "email_bounced", "bob": "email_complained", "eve": "email_unsubscribed"}
     now = SystemClock().now()
-    await stack.publish(
-        *(
-            outcome(name, fired(person), now, kind="soft" if person == "joe" else "hard")
-            for person, name in people.items()
-        )
-    )
+    await stack.publish(*(outcome(name, fired(person), now, kind="hard") for person, name in people.items()))
 
     async def listed() -> bool:
         return (
             len(
                 await stack.fetch("SELECT person FROM throttle.suppressions UNION SELECT person FROM throttle.consents")
             )
-            == 3
+            == 2
         )
 
     await until(listed)
@@ -200,7 +195,6 @@ async def test_a_hard_bounce_a_complaint_and_an_unsubscription_end_all_sending(s
     await settled(stack)
     assert await sends(stack) == [triggers["joe"].id]
     found = await outcomes(stack)
-    assert found[triggers["ada"].id] == ("trigger_suppressed", "throttle", "suppressed: hard bounce")
     assert found[triggers["bob"].id] == ("trigger_suppressed", "throttle", "suppressed: complaint")
     assert found[triggers["eve"].id] == ("trigger_suppressed", "throttle", "suppressed: unsubscribed")
 
@@ -241,11 +235,11 @@ async def test_what_people_choose_to_get_is_kept_and_the_latest_choice_stands(st
 
 async def test_who_turned_out_to_be_somebody_brings_caps_choices_and_suppressions_along(stack: Stack) -> None:
     await stack.start("throttle")
-    visited, guest, bounced = fired("visitor"), fired("guest"), fired("old-address")
+    visited, guest, annoyed = fired("visitor"), fired("guest"), fired("former-id")
     await publish(stack, visited)
     await settled(stack)
     now = SystemClock().now()
-    await stack.publish(outcome("email_unsubscribed", guest, now), outcome("email_bounced", bounced, now, kind="hard"))
+    await stack.publish(outcome("email_unsubscribed", guest, now), outcome("email_complained", annoyed, now))
 
     async def known() -> bool:
         return len(await stack.fetch("SELECT person FROM throttle.people")) == 3
@@ -253,7 +247,7 @@ async def test_who_turned_out_to_be_somebody_brings_caps_choices_and_suppression
     await until(known)
     capped = fired("ada", aliases=["visitor"])
     unwanted = fired("bob", aliases=["cart:1", "guest"])
-    dead = fired("cleo", aliases=["old-address"])
+    dead = fired("cleo", aliases=["former-id"])
     free = fired("dan", aliases=["cart:2"])
     await publish(stack, capped, unwanted, dead, free)
     await settled(stack)
@@ -261,7 +255,7 @@ async def test_who_turned_out_to_be_somebody_brings_caps_choices_and_suppression
     reasons = {trigger: reason for trigger, (_, _, reason) in (await outcomes(stack)).items()}
     assert reasons[capped.id] == "cap: 1 per 24h for rule win-back"
     assert reasons[unwanted.id] == "suppressed: unsubscribed"
-    assert reasons[dead.id] == "suppressed: hard bounce"
+    assert reasons[dead.id] == "suppressed: complaint"
     mailer = await stack.bus("mailer")
     for each in (capped, unwanted, dead, free):
         asked = CheckConsent(each.person, each.terms.category, each.aliases)

@@ -35,6 +35,7 @@ class SmtpServer:
         self._lock = threading.Lock()
         self._received: list[EmailMessage] = []
         self._accepted: list[str] = []
+        self.senders: list[str] = []
         self._waiting = 0
         self._released = threading.Event()
         self.connections = 0
@@ -104,6 +105,7 @@ class SmtpServer:
         answer = await self._planned("MAIL", server)
         if answer.startswith("2"):
             envelope.mail_from = address
+            self.senders.append(address)
             envelope.mail_options.extend(options)
         return answer
 

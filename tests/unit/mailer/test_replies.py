@@ -12,7 +12,6 @@ from services.mailer.replies import (
     Uncertain,
     decide_reply,
     delay_s,
-    printable,
     scope,
     too_much,
 )
@@ -72,11 +71,6 @@ def test_a_refused_recipient_bounces(code: int, text: str, bounce: str) -> None:
     result = decide_reply("rcpt", Reply(code, text))
     assert isinstance(result, Refused)
     assert result.bounce == bounce
-
-
-def test_what_a_server_says_becomes_one_clean_line() -> None:
-    assert printable("no\r\nsuch\tuser\x00 \udc80 here") == "no such user here"
-    assert len(printable("x" * 10_000)) == 300
 
 
 class TestBackOff:

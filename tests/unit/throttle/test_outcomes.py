@@ -13,9 +13,7 @@ TRIGGER = Trigger("t1", "ada", "win-back", 1, 0, Terms(EmailAction("win-back")))
 @pytest.mark.parametrize(
     ("name", "properties", "reason"),
     [
-        ("email_bounced", {"kind": "hard"}, "hard bounce"),
-        ("email_bounced", {"kind": "soft"}, None),
-        ("email_bounced", {}, None),
+        ("email_bounced", {"kind": "hard"}, None),
         ("email_complained", {}, "complaint"),
         ("email_unsubscribed", {}, None),
         ("email_sent", {}, None),

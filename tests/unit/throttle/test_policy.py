@@ -76,8 +76,8 @@ def test_without_caps_everything_is_sent() -> None:
 
 
 def test_nothing_is_sent_to_somebody_on_the_suppression_list() -> None:
-    decision = decide(fired(holdout=1.0), Standing(suppressed="hard bounce"), DEFAULT, NOW)
-    assert decision == Decision("suppressed", NOW, "suppressed: hard bounce")
+    decision = decide(fired(holdout=1.0), Standing(suppressed="complaint"), DEFAULT, NOW)
+    assert decision == Decision("suppressed", NOW, "suppressed: complaint")
 
 
 def test_what_expired_is_not_sent_and_takes_no_place_in_a_cap() -> None:
