@@ -3,8 +3,8 @@
 The ending is stored with the events that tell it, then they are published, then the send is acknowledged; a send that
 comes again after it ended publishes the same events again. A send that comes again while it is claimed was in the hands
 of a process that died after it had begun to hand the content over: it may have gone or not, so it ends as uncertain and is
-not sent again, unless its rule asks for one more time. The claim is taken after MAIL and RCPT and just before DATA, so that
-as little as possible is ever uncertain.
+not sent again, unless its rule asks for one more time. The claim is taken when the server waits for the content and for
+nothing else, so that as little as possible is ever uncertain.
 """
 
 import asyncio
@@ -152,7 +152,7 @@ class Sends:
                         return prepared
                     ready = prepared
                 result = await self._hand_over(line.connection, attempt, ready)
-                if isinstance(result, Deferred) and line.connection.outlived:
+                if isinstance(result, Deferred) and result.stage == "mail" and line.connection.outlived:
                     return None
                 line.relay.answered(result, ready.domain)
         if self._domains.answered(ready.domain, result, _now()):
