@@ -109,7 +109,7 @@ def scope(deferred: Deferred) -> Scope:
     come twice), that of all mails for the domain, or of everything that goes to this relay."""
     if deferred.stage == "claim":
         return "mail"
-    if deferred.stage == "mail" or deferred.code is None:
+    if deferred.stage == "mail":
         return "relay"
     enhanced = _ENHANCED.search(deferred.reason)
     mailbox = enhanced is not None and enhanced[1] in ("1", "2")

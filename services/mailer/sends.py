@@ -38,6 +38,7 @@ T = TypeVar("T")
 
 STALE: Duration = SECOND
 """If a mail waited longer for a connection, what was verified may be true no more."""
+MOST_HELD_BACK = 100_000
 FRESH: Duration = 5 * SECOND
 """The same if a claim took longer: PostgreSQL was away."""
 
@@ -86,12 +87,16 @@ class Sends:
         self._backoff = backoff
         self._ack_wait_s = ack_wait_s
         self._in_hand: set[str] = set()
+        self._held_back: dict[str, str] = {}
+        """Sends that wait for their recipient's domain, and which that is: to ask for it again would be most of the work."""
 
     async def on_send(self, send: SendEmail) -> None:
         trigger = send.trigger
         if trigger.id in self._in_hand:
             # NATS lost sight of us for a while and delivered it once more, to ourselves.
             raise RetryLater(self._ack_wait_s, "in hand already")
+        if domain := self._held_back.pop(trigger.id, None):
+            self._admit(trigger, domain)
         self._in_hand.add(trigger.id)
         try:
             with bind(trigger=trigger.id, person=trigger.person, rule=trigger.rule):
@@ -205,6 +210,8 @@ class Sends:
         wait = self._domains.wait(domain, _now())
         if wait.seconds:
             metrics.DELIVERIES_HELD_BACK.labels(wait.why).inc()
+            if len(self._held_back) < MOST_HELD_BACK:
+                self._held_back[trigger.id] = domain
             raise RetryLater(self._in_time(trigger, wait.seconds), f"the recipient's domain is {wait.why}")
 
     @contextlib.contextmanager

@@ -150,7 +150,7 @@ async def connect(server: Server, options: Options) -> Connection:
         if smtp.get_transport_info("sslcontext") is None:
             if options.tls_required:
                 raise SMTPException("it offers no STARTTLS, and SMTP_TLS is required")
-            if server.user is not None and not _local(smtp):
+            if server.user is not None and not local(smtp.get_transport_info("peername")[0]):
                 raise SMTPException("it offers no STARTTLS, and the password is not sent in clear")
         if server.user is not None:
             await smtp.login(server.user, server.password or "")
@@ -161,8 +161,9 @@ async def connect(server: Server, options: Options) -> Connection:
     return Connection(smtp, options.data_timeout_s)
 
 
-def _local(smtp: SMTP) -> bool:
-    return ip_address(smtp.get_transport_info("peername")[0].partition("%")[0]).is_loopback
+def local(address: str) -> bool:
+    """Whether it is this machine's own."""
+    return ip_address(address.partition("%")[0]).is_loopback
 
 
 def _reply(response: SMTPResponse) -> Reply:

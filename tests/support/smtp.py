@@ -95,6 +95,13 @@ class SmtpServer:
                 self._controller.loop.call_soon_threadsafe(transport.close)
         self._transports = []
 
+    def pause(self) -> None:
+        """Read no more from any connection."""
+        assert self._controller is not None
+        assert self._controller.loop is not None
+        for transport in self._transports:
+            self._controller.loop.call_soon_threadsafe(transport.pause_reading)  # type: ignore[attr-defined]
+
     def answer(self, stage: str, *answers: str) -> None:
         self._plans[stage].extend(answers)
 

@@ -98,7 +98,8 @@ class TestBackOff:
     ("stage", "code", "text", "whose"),
     [
         ("mail", 451, "4.3.0 later", "relay"),
-        ("rcpt", None, "Connection lost", "relay"),
+        ("mail", None, "Connection lost", "relay"),
+        ("rcpt", None, "Connection lost", "domain"),
         ("claim", None, "it took too long", "mail"),
         ("rcpt", 450, "4.2.1 the mailbox is busy", "mail"),
         ("rcpt", 452, "4.2.2 the mailbox is full", "mail"),
