@@ -154,6 +154,8 @@ async def connect(server: Server, options: Options) -> Connection:
                 raise SMTPException("it offers no STARTTLS, and the password is not sent in clear")
         if server.user is not None:
             await smtp.login(server.user, server.password or "")
+        if smtp.is_ehlo_or_helo_needed:  # nothing that was said before TLS counts (RFC 3207 section 4.2)
+            await smtp.ehlo()
         cast(asyncio.WriteTransport, smtp.transport).set_write_buffer_limits(0)  # so that drained is all gone
     except BaseException:
         smtp.close()

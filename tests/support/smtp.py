@@ -23,10 +23,13 @@ from cryptography.x509.oid import NameOID
 
 from services.local.postgres import free_port
 
-MAIL, RCPT, GO, DATA = STAGES = "MAIL", "RCPT", "GO", "DATA"
-"""GO is the answer to the command DATA, DATA that to the content."""
+TLS, MAIL, RCPT, GO, DATA = STAGES = "TLS", "MAIL", "RCPT", "GO", "DATA"
+"""GO is the answer to the command DATA, DATA that to the content. TLS, where it is offered, can only be dropped."""
 DROP = "drop"
 """Close the connection instead of an answer."""
+SLOW = "slow"
+"""Accept after ``SLOW_S``."""
+SLOW_S = 0.3
 CUT = "cut"
 """For GO: ask for the content, and close the connection when it begins to come."""
 HANG = "hang"
@@ -184,6 +187,9 @@ class SmtpServer:
             self._waiting += 1
             await asyncio.to_thread(self._released.wait)
             return "250 OK"
+        if answer == SLOW:
+            await asyncio.sleep(SLOW_S)
+            return "250 OK"
         if answer == DROP:
             server.transport.abort()
             return "421 closing"
@@ -196,7 +202,11 @@ class _Controller(Controller):
 
 
 class _Smtp(SMTP):
-    """Misbehaves between the command DATA and the content as well."""
+    """Misbehaves at STARTTLS, and between the command DATA and the content, as well."""
+
+    async def smtp_STARTTLS(self, arg: str) -> None:  # noqa: N802
+        if await self.event_handler.planned(TLS, "", self) == "250 OK":
+            await super().smtp_STARTTLS(arg)
 
     async def smtp_DATA(self, arg: str) -> None:  # noqa: N802
         recipient = self.envelope.rcpt_tos[0] if self.envelope.rcpt_tos else ""
