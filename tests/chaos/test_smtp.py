@@ -101,11 +101,10 @@ class Script:
     def __call__(self, stage: str, _recipient: str) -> str | None:
         if stage == self._cell.moment and not self.killed.is_set():
             self._kill()
-        if stage == self._cell.fault.stage and self._answers:
-            return self._answers.pop(0)
-        if stage == DATA and self._cell.moment == AFTER and not self.killed.is_set():
+        answer = self._answers.pop(0) if stage == self._cell.fault.stage and self._answers else None
+        if stage == DATA and self._cell.moment == AFTER and answer in (None, SLOW) and not self.killed.is_set():
             threading.Timer(self._chance.uniform(0, 0.015), self._kill).start()
-        return None
+        return answer
 
     def _kill(self) -> None:
         assert self.victim is not None
