@@ -43,7 +43,7 @@ class Breaker:
 
     def connected(self) -> None:
         if not self.storm:
-            self._close()
+            self._reset()
 
     def lost(self, reason: str, now: float) -> None:
         """There is no connection to be had."""
@@ -68,9 +68,13 @@ class Breaker:
         self._open(reason, now, LONGEST_STORM_S)
 
     def _close(self) -> None:
-        self.reason, self.storm, self._times, self._retry_at = "", False, 0, 0.0
+        self.storm = False
         self._put_off = 0
         self._domains.clear()
+        self._reset()
+
+    def _reset(self) -> None:
+        self.reason, self._times, self._retry_at = "", 0, 0.0
 
     def _open(self, reason: str, now: float, longest_s: float) -> None:
         self.reason = reason

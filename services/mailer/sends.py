@@ -3,8 +3,8 @@
 The ending is stored with the events that tell it, then they are published, then the send is acknowledged; a send that
 comes again after it ended publishes the same events again. A send that comes again while it is claimed was in the hands
 of a process that died after it had begun to hand the content over: it may have gone or not, so it ends as uncertain and is
-not sent again, unless its rule asks for one more time. The claim is taken after MAIL and RCPT and just before DATA, so that
-as little as possible is ever uncertain.
+not sent again, unless its rule asks for one more time. The claim is taken when the server waits for the content and for
+nothing else, so that as little as possible is ever uncertain.
 """
 
 import asyncio
@@ -42,6 +42,7 @@ HOLD_S = 30.0
 
 STALE: Duration = SECOND
 """If a mail waited longer for a connection, what was verified may be true no more."""
+MOST_HELD_BACK = 100_000
 FRESH: Duration = 5 * SECOND
 """The same if a claim took longer: PostgreSQL was away."""
 
@@ -90,12 +91,16 @@ class Sends:
         self._backoff = backoff
         self._ack_wait_s = ack_wait_s
         self._in_hand: set[str] = set()
+        self._held_back: dict[str, str] = {}
+        """Sends that wait for their recipient's domain, and which that is: to ask for it again would be most of the work."""
 
     async def on_send(self, send: SendEmail) -> None:
         trigger = send.trigger
         if trigger.id in self._in_hand:
             # NATS lost sight of us for a while and delivered it once more, to ourselves.
             raise RetryLater(self._ack_wait_s, "in hand already")
+        if domain := self._held_back.pop(trigger.id, None):
+            self._admit(trigger, domain)
         self._in_hand.add(trigger.id)
         try:
             with bind(trigger=trigger.id, person=trigger.person, rule=trigger.rule):
@@ -167,7 +172,7 @@ class Sends:
                 result = await self._hand_over(line.connection, attempt, ready)
                 if isinstance(result, Ending):
                     return result
-                if isinstance(result, Deferred) and line.connection.outlived:
+                if isinstance(result, Deferred) and result.stage == "mail" and line.connection.outlived:
                     return None
                 line.relay.answered(result, ready.domain)
         if self._domains.answered(ready.domain, result, _now()):
@@ -223,6 +228,8 @@ class Sends:
         wait = self._domains.wait(domain, _now())
         if wait.seconds:
             metrics.DELIVERIES_HELD_BACK.labels(wait.why).inc()
+            if len(self._held_back) < MOST_HELD_BACK:
+                self._held_back[trigger.id] = domain
             raise RetryLater(self._in_time(trigger, wait.seconds), f"the recipient's domain is {wait.why}")
 
     @contextlib.contextmanager

@@ -1,12 +1,12 @@
 """A connection to an SMTP server, and a mail's way over it.
 
-A mail goes in two steps, so that it can be claimed in between: ``envelope`` (MAIL, RCPT), after which nothing can have
-been sent, and ``content`` (DATA and the mail itself), after which only the server's answer tells.
+A mail goes in two steps, so that it can be claimed in between: ``envelope`` (MAIL, RCPT, DATA), after which nothing can have
+been sent, and ``content``, after which only the server's answer tells.
 """
 
 import asyncio
 from ipaddress import ip_address
-from typing import NamedTuple, cast
+from typing import Literal, NamedTuple, cast
 
 from aiosmtplib import SMTP, SMTPException, SMTPResponse, SMTPResponseException, SMTPServerDisconnected
 from aiosmtplib.protocol import SMTPProtocol
@@ -35,26 +35,28 @@ class Connection:
     def __init__(self, smtp: SMTP, data_timeout_s: float) -> None:
         self._smtp = smtp
         self._data_timeout_s = data_timeout_s
-        self._between_mails = True
+        self._state: Literal["between", "begun", "content"] = "between"
         self._reused = False
         self._used = asyncio.get_running_loop().time()
 
     async def envelope(self, letter: Letter) -> Result | None:
-        """None: the server is ready for the content. One of several recipients is enough."""
-        self._between_mails = False
-        result = decide_reply("mail", await self._ask("MAIL", f"FROM:<{letter.sender}>"))
-        if result:
+        """None: the server waits for the content. One of several recipients is enough."""
+        self._state = "begun"
+        if result := decide_reply("mail", await self._ask("MAIL", f"FROM:<{letter.sender}>")):
             return result
         results = [
             decide_reply("rcpt", await self._ask("RCPT", f"TO:<{recipient}>")) for recipient in letter.recipients
         ]
-        return None if None in results else results[0]
+        if None not in results:
+            return results[0]
+        if result := decide_reply("data", await self._ask("DATA")):
+            return result
+        self._state = "content"
+        return None
 
     async def content(self, letter: Letter) -> Result:
         """The content first, then, when all of it has left this process, the dot that ends it: up to there nothing can have
         been sent."""
-        if result := decide_reply("data", await self._ask("DATA")):
-            return result
         protocol = self._smtp.protocol
         try:
             if protocol is None:
@@ -85,16 +87,19 @@ class Connection:
         return isinstance(answer, Reply) and answer.code // 100 == 2
 
     async def finish(self) -> None:
-        """End a mail that was begun and not handed over."""
-        if not self._between_mails:
+        """End a mail that was begun and not handed over. Where its content is waited for, nothing else can be said."""
+        if self._state == "content":
+            self.close()
+        elif self._state == "begun":
             answer = await self._ask("RSET")
-            self._between_mails = isinstance(answer, Reply) and answer.code // 100 == 2
+            if isinstance(answer, Reply) and answer.code // 100 == 2:
+                self._state = "between"
 
     def rest(self) -> bool:
         """Put aside until the next mail; false if the connection is of no more use."""
         self._reused = True
         self._used = asyncio.get_running_loop().time()
-        return self._between_mails and self._smtp.is_connected
+        return self._state == "between" and self._smtp.is_connected
 
     async def quit(self) -> None:
         if self._smtp.is_connected:
@@ -123,7 +128,7 @@ class Connection:
         except (SMTPException, OSError) as error:
             self.close()  # a late answer must not be taken for the answer to another command
             return Lost(str(error) or type(error).__name__)
-        self._between_mails = True
+        self._state = "between"
         return answer
 
 
@@ -145,10 +150,12 @@ async def connect(server: Server, options: Options) -> Connection:
         if smtp.get_transport_info("sslcontext") is None:
             if options.tls_required:
                 raise SMTPException("it offers no STARTTLS, and SMTP_TLS is required")
-            if server.user is not None and not _local(smtp):
+            if server.user is not None and not local(smtp.get_transport_info("peername")[0]):
                 raise SMTPException("it offers no STARTTLS, and the password is not sent in clear")
         if server.user is not None:
             await smtp.login(server.user, server.password or "")
+        if smtp.is_ehlo_or_helo_needed:  # nothing that was said before TLS counts (RFC 3207 section 4.2)
+            await smtp.ehlo()
         cast(asyncio.WriteTransport, smtp.transport).set_write_buffer_limits(0)  # so that drained is all gone
     except BaseException:
         smtp.close()
@@ -156,8 +163,9 @@ async def connect(server: Server, options: Options) -> Connection:
     return Connection(smtp, options.data_timeout_s)
 
 
-def _local(smtp: SMTP) -> bool:
-    return ip_address(smtp.get_transport_info("peername")[0].partition("%")[0]).is_loopback
+def local(address: str) -> bool:
+    """Whether it is this machine's own."""
+    return ip_address(address.partition("%")[0]).is_loopback
 
 
 def _reply(response: SMTPResponse) -> Reply:

@@ -21,6 +21,7 @@ def connected() -> Breaker:
 
 def put_off(breaker: Breaker, *results: Result, now: float = 0, domains: str = "abcdefgh") -> None:
     for result, domain in zip(results, domains, strict=False):
+        breaker.connected()  # each over a connection of its own, as after a 421
         breaker.answered(result, domain, now)
 
 
@@ -51,7 +52,7 @@ def test_a_server_that_is_away_is_tried_again_ever_later() -> None:
     [
         [busy()] * STORM,
         [busy("mail", "421 closing", 421)] * STORM,
-        [busy("data", "no answer", None)] * STORM,
+        [busy("rcpt", "no answer", None)] * STORM,
         [Uncertain("content: Connection lost")],
     ],
     ids=["4xx for several domains", "4xx to MAIL", "time-outs", "silence after a content"],

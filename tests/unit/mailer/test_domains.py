@@ -86,7 +86,7 @@ def test_any_deferral_counts_after_a_few_in_a_row() -> None:
 def test_greylisting_and_full_mailboxes_are_matters_of_one_mail() -> None:
     found = domains()
     full = Deferred("rcpt", "rcpt: 452 4.2.2 mailbox full", 452)
-    lost = Deferred("rcpt", "rcpt: Connection lost")
+    lost = Deferred("mail", "mail: Connection lost")
     assert not any(once(found, result, 0) for result in [GREYLISTED] * 10 + [full] * 10 + [lost] * 10)
 
 

@@ -92,7 +92,8 @@ class TestBackOff:
     ("stage", "code", "text", "whose"),
     [
         ("mail", 451, "4.3.0 later", "relay"),
-        ("rcpt", None, "Connection lost", "relay"),
+        ("mail", None, "Connection lost", "relay"),
+        ("rcpt", None, "Connection lost", "domain"),
         ("claim", None, "it took too long", "mail"),
         ("rcpt", 450, "4.2.1 the mailbox is busy", "mail"),
         ("rcpt", 452, "4.2.2 the mailbox is full", "mail"),
@@ -109,3 +110,11 @@ class TestBackOff:
 def test_whose_matter_a_deferral_is(stage: Stage, code: int | None, text: str, whose: str) -> None:
     deferred = Deferred(stage, f"{stage}: {code or ''} {text}", code)
     assert ("too much" if too_much(deferred) else scope(deferred)) == whose
+
+
+@pytest.mark.parametrize("answer", [Reply(530, "5.7.0 authentication required"), Reply(503, "send EHLO first")])
+def test_a_server_that_does_not_know_us_spoils_no_mail(answer: Reply) -> None:
+    result = decide_reply("mail", answer)
+    assert isinstance(result, Deferred)
+    assert scope(result) == "relay"
+    assert isinstance(decide_reply("rcpt", answer), Refused)
