@@ -18,6 +18,7 @@ SECTIONS = {
     "Rule-evaluator": "services.rule_evaluator.settings",
     "Throttle": "services.throttle.settings",
     "Mailer": "services.mailer.settings",
+    "Webhook": "services.webhook.settings",
     "Setup (the job)": "services.setup.settings",
     "The sample shop": "services.shop.settings",
 }
