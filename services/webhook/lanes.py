@@ -7,6 +7,7 @@ has room for.
 
 import asyncio
 import contextlib
+from collections import Counter
 from uuid import uuid4
 
 import structlog
@@ -32,6 +33,8 @@ class _Lane:
     def __init__(self) -> None:
         self.busy = 0
         self.circuit = Circuit()
+        self.more = False
+        """Some waits in the table that was due when there was no place."""
 
 
 class Lanes:
@@ -50,6 +53,7 @@ class Lanes:
         self._lanes: dict[str, _Lane] = {}
         self._work = asyncio.Event()
         self._stopping = False
+        self._claiming = False
         self._idle = asyncio.Event()
         self._idle.set()
         self._busy = 0
@@ -58,17 +62,23 @@ class Lanes:
         return Hold(uuid4().hex, now + self._hold)
 
     def enter(self, endpoint: str, now: Instant) -> bool:
-        """Take a place in the lane, if there is one; ``begin`` or ``leave`` follows."""
+        """Take a place in the lane, if there is one; ``begin`` or ``leave`` follows. If there is none, whoever leaves one looks
+        what waits."""
         lane = self._lane(endpoint)
         if self._stopping or not self._room(lane, now):
+            lane.more = True
+            if self._claiming:
+                self.wake()
             return False
         lane.busy += 1
         return True
 
     def leave(self, endpoint: str) -> None:
-        """Give a place up; there may be something else to do."""
-        self._lane(endpoint).busy -= 1
-        self.wake()
+        """Give a place up, to what waits for it."""
+        lane = self._lane(endpoint)
+        lane.busy -= 1
+        if lane.more:
+            self.wake()
 
     def wake(self) -> None:
         """There may be something to do."""
@@ -118,13 +128,19 @@ class Lanes:
         for endpoint, places in rooms.items():
             self._lanes[endpoint].busy += places
         claimed: list[Delivery] = []
+        self._claiming = True
         try:
             claimed = await self._store.claim(self._parallel, rooms, self.hold(now), now)
         finally:
+            self._claiming = False
             for endpoint, places in rooms.items():
                 self._lanes[endpoint].busy -= places
+        taken = Counter(delivery.endpoint for delivery in claimed)
+        for endpoint, count in taken.items():
+            lane = self._lane(endpoint)
+            lane.busy += count
+            lane.more = count >= rooms.get(endpoint, self._parallel)
         for delivery in claimed:
-            self._lane(delivery.endpoint).busy += 1
             self.begin(delivery)
 
     async def sweep(self) -> None:
@@ -157,6 +173,8 @@ class Lanes:
             with bind(trigger=trigger.id, person=trigger.person, rule=trigger.rule, endpoint=delivery.endpoint):
                 if answer := await self._courier.deliver(delivery):
                     self._judge(lane, answer)
+                    if answer.verdict != "taken":
+                        self.wake()  # to know when it is due again
         finally:
             self._busy -= 1
             if not self._busy:

@@ -63,12 +63,12 @@ class Operating:
 
     async def on_replay(self, request: ReplayWebhooks) -> WebhooksReplayed:
         now = self._clock.now()
+        sooner = await self._pool.fetch(_SQL["hasten"], request.ids, to_datetime(now))
         again = await self._pool.fetch(
             _SQL["replay"], request.ids, request.endpoint, to_datetime(now), to_datetime(now + PATIENCE)
         )
-        sooner = await self._pool.fetch(_SQL["hasten"], request.ids, to_datetime(now))
         self._wake()
-        ids = [row["id"] for row in (*again, *sooner)]
+        ids = [row["id"] for row in (*sooner, *again)]
         log.info("webhooks_replayed", count=len(ids), endpoint=request.endpoint)
         return WebhooksReplayed(ids)
 

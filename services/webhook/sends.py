@@ -37,5 +37,3 @@ class Sends:
                 self._lanes.leave(endpoint)
         if delivery:
             self._lanes.begin(delivery)
-        else:
-            self._lanes.wake()

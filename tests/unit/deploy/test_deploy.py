@@ -81,7 +81,13 @@ def test_compose_gives_each_service_the_password_that_its_server_knows() -> None
     names = re.findall(r"\$(NATS_\w+_PASSWORD)", (ROOT / "k8s/base/nats-users.conf").read_text())
     assert set(names) == set(COMPOSE["nats"]["environment"])
     chosen = {name: f"chosen{number}" for number, name in enumerate(names)}
-    roles = {"state": "state", "rule-evaluator": "rules", "throttle": "throttle", "mailer": "mailer", "webhook": "webhook"}
+    roles = {
+        "state": "state",
+        "rule-evaluator": "rules",
+        "throttle": "throttle",
+        "mailer": "mailer",
+        "webhook": "webhook",
+    }
     chosen |= {f"{role.upper()}_DB_PASSWORD": f"{role}word" for role in roles.values()}
 
     assert compose_environment("nats", chosen) == {name: chosen[name] for name in names}
