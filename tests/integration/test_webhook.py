@@ -444,7 +444,9 @@ async def test_an_endpoint_that_hangs_slows_nobody(stack: Stack, others: Others,
         await publish(stack, well)
         await until(lambda n=n: arrived(receiver, 4 + n + 1))
         latencies.append(receiver.received[-1].at - well.at)
-    print(f"beside an endpoint that hangs: p50 {sorted(latencies)[49] / 1000} ms, p99 {sorted(latencies)[98] / 1000} ms")
+    print(
+        f"beside an endpoint that hangs: p50 {sorted(latencies)[49] / 1000} ms, p99 {sorted(latencies)[98] / 1000} ms"
+    )
     assert sorted(latencies)[98] < SECOND / 4
     assert receiver.most == {"/dead": 4, "/well": 1}
 

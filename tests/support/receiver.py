@@ -37,7 +37,8 @@ class Receiver:
     """Answers 204, but for the paths in ``replies``: each a list of (status, headers), the last of which stays. A path in ``held``
     is answered when its event is set."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self.host = host
         self.received: list[Received] = []
         self.replies: dict[str, list[tuple[int, dict[str, str]]]] = {}
         self.held: dict[str, asyncio.Event] = {}
@@ -54,7 +55,7 @@ class Receiver:
         self._scheme = "https" if tls else "http"
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=tls).start()
+        await web.TCPSite(self._runner, self.host, self.port, ssl_context=tls).start()
         return self
 
     async def stop(self) -> None:
@@ -62,8 +63,8 @@ class Receiver:
             await self._runner.cleanup()
             self._runner = None
 
-    def url(self, path: str = "/hook", host: str = "127.0.0.1") -> str:
-        return f"{self._scheme}://{host}:{self.port}{path}"
+    def url(self, path: str = "/hook", host: str = "") -> str:
+        return f"{self._scheme}://{host or self.host}:{self.port}{path}"
 
     def at(self, path: str) -> list[Received]:
         return [received for received in self.received if received.path == path]

@@ -29,6 +29,8 @@ def shown(default: Any) -> str:
         return "required"
     if default in ("", ()):
         return "empty"
+    if isinstance(default, tuple):
+        default = ",".join(default)
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 
