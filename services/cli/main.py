@@ -8,7 +8,7 @@ import sys
 import typer
 from rich.console import Console
 
-from services.cli import dead, explain, importing, policy, results, rules, simulate, suppress
+from services.cli import dead, explain, importing, policy, results, rules, simulate, suppress, webhooks
 from services.cli.failure import Failure
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 app.add_typer(rules.app, name="rules", help="Rule documents.")
 app.add_typer(policy.app, name="policy", help="What the throttle allows.")
 app.add_typer(dead.app, name="dead", help="Messages that were put aside because nobody could handle them.")
+app.add_typer(webhooks.app, name="webhooks", help="Calls of endpoints: what became of them, and sending them again.")
 app.command("suppress")(suppress.suppress)
 app.command("results")(results.results)
 app.command("explain")(explain.explain)

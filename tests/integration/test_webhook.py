@@ -37,6 +37,7 @@ from shared.messages import (
     WebhooksListed,
     WebhooksReplayed,
 )
+from tests.support.command import beckon
 from tests.support.receiver import SECRET, Receiver
 from tests.support.stack import PARTITIONS, Service, Stack, until
 
@@ -533,3 +534,57 @@ async def test_what_ended_long_ago_is_forgotten(stack: Stack, others: Others, re
         return [row["id"] for row in await stack.fetch("SELECT id FROM webhook.deliveries")] == [new.id]
 
     await until(left)
+
+
+# --- The command line -------------------------------------------------------------------------------------------------
+
+
+async def test_an_operator_sees_what_became_of_webhooks_and_sends_them_again(
+    stack: Stack, others: Others, receiver: Receiver
+) -> None:
+    operator = stack.nats.url("operator")
+    await start(stack, WEBHOOK_DELAYS="0s,24h")
+    assert (await beckon(operator, "webhooks", "list")).out == "no endpoints yet\n\nno webhooks\n"
+    receiver.replies["/hook"] = [(500, {}), (410, {})]
+    gone, sent = allowed(receiver.url()), allowed(receiver.url("/well"))
+    await publish(stack, gone, sent)
+    await ended(stack, sent)
+    await reaches(stack, gone, "pending", 2)
+
+    endpoints, webhooks = [part.splitlines() for part in (await beckon(operator, "webhooks", "list")).out.split("\n\n")]
+    assert [line.split()[1:4] for line in endpoints[1:]] == [
+        [receiver.url(), "1", "no,"],
+        [receiver.url("/well"), "0", "yes"],
+    ]
+    assert {line.split()[0]: line.split()[3:5] for line in webhooks[1:]} == {
+        gone.id: ["pending", "2"],
+        sent.id: ["sent", "1"],
+    }
+    only = (await beckon(operator, "webhooks", "list", "--status", "pending", "--rule", gone.rule, "--json")).json()
+    assert [webhook["id"] for webhook in only["webhooks"]] == [gone.id]
+    lines = (await beckon(operator, "webhooks", "show", gone.id)).out.splitlines()
+    assert lines[0] == f"{gone.id}  rule cart-abandonment  person ada"
+    assert lines[2].startswith("pending: HTTP 410, next at 20")
+    assert [line.split()[2:4] for line in lines[5:7]] == [["HTTP", "500"], ["HTTP", "410"]]
+    assert lines[-1].encode() == receiver.received[0].body
+
+    receiver.replies["/hook"] = [(200, {})]
+    identity = endpoints[1].split()[0]
+    assert (await beckon(operator, "webhooks", "enable", identity)).out == f"{identity}: enabled, 1 waiting\n"
+    await ended(stack, gone)
+    assert (await beckon(operator, "webhooks", "replay", gone.id)).out == "1 will be sent\n"
+    refused = await beckon(operator, "webhooks", "replay", "nope", "--json")
+    assert (refused.code, refused.json()) == (1, {"replayed": [], "not_replayed": ["nope"]})
+    for arguments, code, line in (
+        (("show", "nope"), 1, "beckon: there is no webhook nope, or it is known no more\n"),
+        (("enable", "nope"), 1, "beckon: the webhook service says no: there is no endpoint nope\n"),
+        (("replay",), 2, "beckon: webhooks replay: name webhooks, or an --endpoint\n"),
+        (
+            ("list", "--status", "lost"),
+            2,
+            "beckon: webhooks list: --status lost is not one of pending, sent, failed, *",
+        ),
+    ):
+        ran = await beckon(operator, "webhooks", *arguments)
+        assert (ran.code, ran.out) == (code, "")
+        assert fnmatch.fnmatchcase(ran.err, line)
