@@ -521,7 +521,7 @@ class GetResults(Struct):
 
 class RuleResults(Struct, frozen=True):
     """How many triggers of a rule fired, and of those: how they ended, what people (and machines) did with the mails, the
-    purchases put down to them (``revenue`` by currency), and how many of those mailed, and of those held out, bought."""
+    purchases put down to them (``revenue`` by currency), and how many of those sent to, and of those held out, bought."""
 
     rule: str
     fired: int

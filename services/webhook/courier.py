@@ -30,16 +30,15 @@ from shared.webaddress import web_address
 log = structlog.get_logger()
 T = TypeVar("T")
 
-AGAIN: Duration = SECOND
-"""After so long somebody is asked again who could not say whether a webhook is to be sent."""
-
 
 class Terms(Struct, frozen=True):
-    """``delays``: between a failed attempt and the next. ``hold``: how long a claim is good for, more than an attempt takes."""
+    """``delays``: between a failed attempt and the next. ``hold``: how long a claim is good for, more than an attempt takes.
+    ``again``: after so long somebody is asked again who could not say whether a webhook is to be sent."""
 
     keys: Keys
     delays: Sequence[Duration]
     hold: Duration
+    again: Duration
     test_url: str
 
 
@@ -109,13 +108,16 @@ class Courier:
 
     async def _ready(self, delivery: Delivery) -> Ready | Ending | None:
         """None: nobody could say, and it was put back."""
+        trigger, now = delivery.trigger, self._clock.now()
         if delivery.begun:
-            return Ready(delivery.body, delivery.trigger.stamps)
+            return Ready(delivery.body, trigger.stamps)
+        if now > endings.first_chance_ends(trigger) and not delivery.replayed:
+            return endings.too_late(trigger, now, delivery.reason, begun=False)
         try:
-            return await self._preparing.prepare(delivery.trigger, replayed=delivery.replayed)
+            return await self._preparing.prepare(trigger, replayed=delivery.replayed)
         except Unavailable as error:
             log.warning("webhook_waits", **describe(error))
-            await self._store.put_back(delivery, self._clock.now() + AGAIN)
+            await self._store.put_back(delivery, self._clock.now() + self._terms.again)
             return None
 
     async def _after(self, delivery: Delivery, answer: Answer, stamps: Stamps, began: Instant) -> None:

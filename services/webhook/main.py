@@ -39,8 +39,9 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
     caller = Caller(Gate(read_allowed(settings.webhook_allow)), SystemClock(), timeout_s=settings.webhook_timeout_s)
     runtime.on_stop("close connections", caller.close)
     preparing = Preparing(bus, runtime.clock, staging=settings.beckon_env == "staging")
-    hold = int(settings.claim_s * SECOND) * settings.lapse.speed
-    terms = Terms(read_keys(settings.webhook_secrets), settings.delays, hold, settings.webhook_test_url)
+    second = SECOND * settings.lapse.speed
+    hold = int(settings.claim_s * second)
+    terms = Terms(read_keys(settings.webhook_secrets), settings.delays, hold, second, settings.webhook_test_url)
     courier = Courier(bus, store, preparing, caller, terms, runtime.clock, SystemClock())
     lanes = Lanes(runtime, store, courier, parallel=settings.webhook_parallel, hold=hold, lapse=settings.lapse)
     operating = Operating(pool, runtime.clock, lanes.wake)

@@ -53,7 +53,7 @@ class Hold(NamedTuple):
 
 
 def endpoint_id(url: str) -> str:
-    return hashlib.blake2b(url.encode(), digest_size=6).hexdigest()
+    return hashlib.blake2b(url.encode(), digest_size=8).hexdigest()
 
 
 class Store:
