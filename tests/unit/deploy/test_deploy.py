@@ -12,7 +12,7 @@ from msgspec.structs import fields
 from shared.settings import load
 
 ROOT = Path(__file__).parents[3]
-SERVICES = {"tracker", "state", "rule-evaluator", "throttle", "mailer", "setup"}
+SERVICES = {"tracker", "state", "rule-evaluator", "throttle", "mailer", "webhook", "setup"}
 
 
 def read(path: str) -> Any:
@@ -81,7 +81,13 @@ def test_compose_gives_each_service_the_password_that_its_server_knows() -> None
     names = re.findall(r"\$(NATS_\w+_PASSWORD)", (ROOT / "k8s/base/nats-users.conf").read_text())
     assert set(names) == set(COMPOSE["nats"]["environment"])
     chosen = {name: f"chosen{number}" for number, name in enumerate(names)}
-    roles = {"state": "state", "rule-evaluator": "rules", "throttle": "throttle", "mailer": "mailer"}
+    roles = {
+        "state": "state",
+        "rule-evaluator": "rules",
+        "throttle": "throttle",
+        "mailer": "mailer",
+        "webhook": "webhook",
+    }
     chosen |= {f"{role.upper()}_DB_PASSWORD": f"{role}word" for role in roles.values()}
 
     assert compose_environment("nats", chosen) == {name: chosen[name] for name in names}
@@ -145,8 +151,12 @@ def cluster_environment(service: str, *, production: bool) -> dict[str, str]:
 
 
 def secret(name: str, key: str, optional: bool = False) -> str:
-    urls = {"SMTP_URL": "smtp://mail.example.com", "ADMIN_DATABASE_URL": "postgresql://admin:x@db.example.com/beckon"}
-    return urls.get(key, f"{name}.{key}-of-thirty-two-characters")
+    like = {
+        "SMTP_URL": "smtp://mail.example.com",
+        "ADMIN_DATABASE_URL": "postgresql://admin:x@db.example.com/beckon",
+        "WEBHOOK_SECRETS": f"crm=whsec_{'A' * 32}",
+    }
+    return like.get(key, f"{name}.{key}-of-thirty-two-characters")
 
 
 def test_the_same_services_run_in_compose_and_in_the_cluster() -> None:
