@@ -29,7 +29,7 @@ PUBLISHES = {
 STORED = sorted(set[str]().union(*PUBLISHES.values()))
 
 REQUESTS = {
-    "tracker": {"consents.get"},
+    "tracker": {"consents.get", "deliveries.report"},
     "state": {"rules.evaluate", "people.get.3"},
     "rule_evaluator": {"history.read", "history.links", "policy.forecast"},
     "throttle": set[str](),
@@ -37,7 +37,7 @@ REQUESTS = {
     "operator": {
         *("rules.evaluate", "rules.verify", "rules.put", "rules.list", "rules.get", "rules.delete", "rules.schema"),
         *("rules.explain", "rules.backtest", "policy.put", "policy.get", "policy.forecast", "suppressions.put"),
-        *("people.get.3", "sweep.progress", "results.get"),
+        *("people.get.3", "sweep.progress", "results.get", "addresses.suppress"),
     },
 }
 SERVERS = {
@@ -49,6 +49,8 @@ SERVERS = {
     "history": "state",
     "results": "state",
     "consents": "throttle",
+    "deliveries": "mailer",
+    "addresses": "mailer",
 }
 ASKED = set[str]().union(*REQUESTS.values())
 
