@@ -6,6 +6,7 @@ import structlog
 
 from services.mailer.compose import Sender, sender
 from services.mailer.context import Shop
+from services.mailer.feedback import Feedback
 from services.mailer.inbound import Inbound
 from services.mailer.links import Linking
 from services.mailer.preparing import Preparing
@@ -51,11 +52,10 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
         from_,
         Shop(settings.site_name, settings.site_url),
         _linking(settings),
+        Feedback(_verp(settings), settings.mail_provider or None),
         suppressions,
         staging=settings.beckon_env == "staging",
         test_recipients=settings.test_recipients,
-        verp=_verp(settings),
-        provider=settings.mail_provider or None,
     )
     await _hear(runtime, bus, Reports(bus, suppressions, runtime.clock), settings)
     backoff = Backoff(settings.retry_first_s, settings.retry_longest_s)

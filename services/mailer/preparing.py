@@ -6,11 +6,10 @@ from services.mailer.address import Nobody, To, choose
 from services.mailer.compose import Letter, Sender, compose, message_id
 from services.mailer.context import Shop, context
 from services.mailer.endings import Ending, failed, refused_address, suppressed
+from services.mailer.feedback import Feedback
 from services.mailer.links import Linking
-from services.mailer.providers import Provider, provider_headers
 from services.mailer.suppressions import Suppressions
 from services.mailer.templates import TemplateError, Templates
-from services.mailer.verp import Verp
 from shared import subjects
 from shared.bus import Bus
 from shared.clock import Clock
@@ -46,12 +45,11 @@ class Preparing:
         sender: Sender,
         shop: Shop,
         linking: Linking,
+        feedback: Feedback,
         suppressions: Suppressions,
         *,
         staging: bool,
         test_recipients: tuple[str, ...],
-        verp: Verp | None = None,
-        provider: Provider | None = None,
     ) -> None:
         self._bus = bus
         self._clock = clock
@@ -62,13 +60,19 @@ class Preparing:
         self._staging = staging
         self._test_recipients = test_recipients
         self._suppressions = suppressions
-        self._verp = verp
-        self._provider = provider
+        self._feedback = feedback
 
     async def prepare(self, trigger: Trigger) -> Ready | Ending:
         """Raises ``Unavailable`` while nobody can say who the person is, whether the rule still holds, or whether the person
         still wants mail."""
         person = await self._person(trigger.person)
+        to = choose(person.profile, self._test_recipients, staging=self._staging, test=trigger.terms.test)
+        if isinstance(to, Nobody):
+            return suppressed(trigger, self._clock.now(), "address", to.reason)
+        address = None if to.prefix else self._suppressions.hash(to.addresses[0])
+        # Asked once more when the mail is claimed; but by then a server has been asked for an address that is known bad.
+        if address and (against := await self._suppressions.against(address)):
+            return refused_address(trigger, self._clock.now(), against)
         stamps = trigger.stamps
         if trigger.terms.verify:
             at = self._clock.now()
@@ -81,13 +85,6 @@ class Preparing:
             stamps = structs.replace(stamps, verified=self._clock.now())
         if refusal := await self._refusal(trigger):
             return suppressed(trigger, self._clock.now(), "consent", refusal)
-        to = choose(person.profile, self._test_recipients, staging=self._staging, test=trigger.terms.test)
-        if isinstance(to, Nobody):
-            return suppressed(trigger, self._clock.now(), "address", to.reason)
-        address = None if to.prefix else self._suppressions.hash(to.addresses[0])
-        # Asked once more when the mail is claimed; but by then the server has been asked for an address that is known bad.
-        if address and (against := await self._suppressions.against(address)):
-            return refused_address(trigger, self._clock.now(), against)
         return self._compose(trigger, person, stamps, to, address)
 
     async def _person(self, key: str) -> Person:
@@ -95,7 +92,7 @@ class Preparing:
         return (await self._bus.request(subject, GetPerson(key), PersonFound)).person
 
     async def _refusal(self, trigger: Trigger) -> str:
-        """What somebody chose, or what bounced, after the throttle let this through."""
+        """What somebody chose, or complained of, after the throttle let this through."""
         request = CheckConsent(trigger.person, trigger.terms.category, trigger.aliases)
         return (await self._bus.request(subjects.CONSENTS_CHECK, request, ConsentChecked)).refusal
 
@@ -111,7 +108,6 @@ class Preparing:
         except TemplateError as error:
             return failed(trigger, now, "compose", str(error))
         rendered = structs.replace(rendered, html=self._linking.tracked(rendered.html, link))
-        id_ = message_id(trigger.id, self._sender.domain)
         letter = compose(
             trigger.id,
             rendered,
@@ -120,11 +116,6 @@ class Preparing:
             now,
             due=trigger.at,
             unsubscribe=unsubscribe,
-            standing=(
-                *(self._verp.headers(id_) if self._verp else ()),
-                *(provider_headers(self._provider, trigger.id) if self._provider else ()),
-            ),
+            standing=self._feedback.headers(trigger.id, message_id(trigger.id, self._sender.domain)),
         )
-        if self._verp:
-            letter = structs.replace(letter, sender=self._verp.sender(id_))
-        return Ready(letter, stamps, trial=link.trial, address=address)
+        return Ready(self._feedback.addressed(letter), stamps, trial=link.trial, address=address)

@@ -5,7 +5,7 @@ from typing import Literal
 
 from services.mailer.address import normal
 from services.mailer.compose import sender
-from services.mailer.providers import Provider
+from services.mailer.feedback import Provider
 from services.mailer.server import place, server
 from services.mailer.verp import domain
 from shared.links import Links, public_url

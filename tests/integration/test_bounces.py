@@ -111,12 +111,14 @@ async def test_a_hard_bounce_ends_mail_to_the_address_and_not_to_the_person(
     assert mailer.count('beckon_mail_reports_total{kind="hard",source="smtp"}') == 2
 
 
-async def test_a_recipient_that_is_refused_at_once_is_not_asked_for_again(mailer: Mailer) -> None:
-    mailer.smtp.answer("RCPT", "550 5.1.1 no such user")
+async def test_a_recipient_that_is_refused_at_once_is_not_asked_for_again(mailer: Mailer, stack: Stack) -> None:
+    mailer.smtp.answer("RCPT", "550 5.1.1 <ada@example.test>: no such user")
     refused = await mailer.send()
     assert [name for name, *_ in await mailer.ends(refused)] == ["email_failed", "email_bounced"]
     mailer.smtp.answer("RCPT", "550 5.1.1 asked again")
     assert await mailer.ends(await mailer.send()) == [of_address("hard bounce")]
+    (kept,) = await stack.fetch("SELECT kind, source, reason FROM mailer.reports")
+    assert tuple(kept) == ("hard", "smtp", "rcpt: 550 5.1.1 <…>: no such user")
 
 
 async def test_an_address_that_bounces_while_a_mail_is_on_its_way_gets_no_content(mailer: Mailer, stack: Stack) -> None:

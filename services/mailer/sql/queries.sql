@@ -24,8 +24,8 @@ SET status = 'deferred', attempts = mine.attempts + 1, changed_at = $6, reason =
 WHERE mine.status = 'deferred' OR (mine.status = 'claimed' AND mine.claim = $5)
 RETURNING attempts;
 
--- name: end  Store an ending with its facts, and the bounce ($11) that it is, if it is one, of the address ($12); answers a row if it
--- stands: the send had not ended, or only as uncertain.
+-- name: end  Store an ending with its facts, and the bounce that it is, if it is one: its kind ($11), address ($12) and reason ($13).
+-- Answers a row if it stands: the send had not ended, or only as uncertain.
 WITH ended AS (
     INSERT INTO mailer.deliveries AS mine
         (send_id, person, rule, template, status, claim, changed_at, reason, accepted_at, facts)
@@ -35,4 +35,4 @@ WITH ended AS (
     WHERE mine.status = 'deferred' OR (mine.status IN ('claimed', 'uncertain') AND mine.claim = $5)
     RETURNING send_id
 )
-SELECT send_id, CASE WHEN $11::text IS NOT NULL THEN mailer.report(send_id, $11, $12, 'smtp', $7, $6) END AS report FROM ended;
+SELECT send_id, CASE WHEN $11::text IS NOT NULL THEN mailer.report(send_id, $11, $12, 'smtp', $13, $6) END AS report FROM ended;
