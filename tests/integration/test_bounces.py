@@ -7,6 +7,7 @@ from email.message import EmailMessage
 import pytest
 
 from services.local.postgres import free_port
+from services.mailer.inbound import MAX_SESSIONS
 from shared import subjects
 from shared.errors import NoResponders
 from shared.messages import Event, MailReport, MailsReported, ReportMails, Trigger
@@ -247,7 +248,12 @@ async def test_a_stranger_who_sends_anything_at_all_does_no_harm(mailer: Mailer)
     ):
         replies = (await talk(mailer.port, data)).splitlines()
         assert not replies or replies[-1].startswith(last), (data[:40], replies)
-    await asyncio.gather(*(talk(mailer.port, b"QUIT\r\n") for _ in range(150)))
+    idle = [await asyncio.open_connection("127.0.0.1", mailer.port) for _ in range(MAX_SESSIONS)]
+    for reader, _ in idle:
+        assert (await reader.readline()).startswith(b"220 ")
+    assert await talk(mailer.port, b"") == b"421 4.3.2 too many connections\r\n"
+    for _, writer in idle:
+        writer.close()
     assert (await mailer.ends(sent))[-1][0] == "email_bounced", "the last one of them was a report"
     assert mailer.service
     assert mailer.service.logged("bounce_session_failed") == []
