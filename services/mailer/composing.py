@@ -8,23 +8,21 @@ from services.mailer.compose import Letter, Sender, compose, message_id
 from services.mailer.context import Shop, context
 from services.mailer.coupons.handing import Coupons, NoCode
 from services.mailer.dkim import Signer
+from services.mailer.feedback import Feedback
 from services.mailer.headers import standing
 from services.mailer.links import Linking
-from services.mailer.providers import Provider, provider_headers
 from services.mailer.templates import Templates
-from services.mailer.verp import Verp
 from shared.clock import Clock
 from shared.messages import Person, Trigger
 
 
 class Letterhead(Struct, frozen=True):
-    """Who writes, and where answers and bounces go. ``provider``: whose headers name the mail in what it reports."""
+    """Who writes, and how what becomes of the mail is heard of."""
 
     shop: Shop
     sender: Sender
     reply_to: Sender | None = None
-    verp: Verp | None = None
-    provider: Provider | None = None
+    feedback: Feedback = Feedback()
 
 
 class Held(Struct, frozen=True):
@@ -72,14 +70,13 @@ class Composer:
         letter = compose(
             trigger.id, rendered, to, head.sender, now, due=trigger.at, unsubscribe=unsubscribe, standing=headers
         )
-        back = head.verp.sender(letter.message_id) if head.verp else letter.sender
-        return structs.replace(letter, sender=back, content=self._signer.signed(letter.content, now))
+        letter = structs.replace(letter, content=self._signer.signed(letter.content, now))
+        return head.feedback.addressed(letter)
 
     def _headers(self, trigger: Trigger, unsubscribe: str) -> list[str]:
         head = self._letterhead
         id_ = message_id(trigger.id, head.sender.domain)
         return [
             *standing(trigger, head.sender, head.reply_to, unsubscribe=bool(unsubscribe)),
-            *(head.verp.headers(id_) if head.verp else ()),
-            *(provider_headers(head.provider, trigger.id) if head.provider else ()),
+            *head.feedback.headers(trigger.id, id_),
         ]

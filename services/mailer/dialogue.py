@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-MAX_SIZE = 2 * 1024 * 1024
-"""Bytes of a mail: ours, come back whole and encoded once more, have a tenth."""
+MAX_SIZE = 10 * 1024 * 1024
+"""Bytes of a mail: ours, come back whole and encoded once more, have a fiftieth."""
 MAX_LINE = 1000
 MAX_COMMANDS = 100
 """Of one connection."""

@@ -10,7 +10,7 @@ import structlog
 
 from services.mailer import notices
 from services.mailer.dialogue import MAX_LINE, MAX_SIZE, Dialogue
-from services.mailer.notices import Notice
+from services.mailer.notices import MAX_BYTES, Notice
 from services.mailer.reports import Reports
 from services.mailer.verp import Verp
 from shared import db, metrics
@@ -113,7 +113,7 @@ class Inbound:
             self._verp.read(address)
         except BadToken as error:
             metrics.BOUNCE_MAILS.labels("forged").inc()
-            log.info("bounce_refused", error=str(error))
+            log.debug("bounce_refused", error=str(error))
             return False
         return True
 
@@ -126,7 +126,7 @@ class Inbound:
         keys = {key for address in recipients if (key := self._key(address, notice)) is not None}
         if not keys:
             metrics.BOUNCE_MAILS.labels("forged").inc()
-            log.warning("complaint_without_token")
+            log.info("complaint_without_token")
             return "250 2.0.0 about no mail of ours"
         try:
             async with self._at_once:
@@ -175,19 +175,21 @@ class _Wire:
         return line
 
     async def content(self) -> bytes:
-        """Up to the line with the dot, the dots that were doubled single again (RFC 5321 section 4.5.2). Raises ``TooLong``."""
-        content = bytearray(b"\r\n") + self._read  # the first line may be the dot
-        self._read = bytearray()
-        searched = 0
-        while (end := content.find(_END, searched)) < 0:
-            if len(content) > MAX_SIZE:
+        """The beginning of a mail, which ends with the line with the dot; the dots that were doubled are single again (RFC 5321
+        section 4.5.2). The rest of a long one is let go of as it comes. Raises ``TooLong``."""
+        kept, size = bytearray(), 0
+        self._read[:0] = b"\r\n"  # the first line may be the dot
+        while (end := self._read.find(_END)) < 0:
+            done = max(0, len(self._read) - len(_END) + 1)
+            kept += self._read[: min(done, MAX_BYTES - len(kept))]
+            del self._read[:done]
+            size += done
+            if size > MAX_SIZE:
                 raise TooLong
-            searched = max(0, len(content) - len(_END) + 1)
             await self._more()
-            content += self._read
-            self._read = bytearray()
-        self._read = content[end + len(_END) :]
-        return bytes(content[: end + 2]).replace(b"\r\n..", b"\r\n.").removeprefix(b"\r\n")
+        kept += self._read[: min(end + 2, MAX_BYTES - len(kept))]
+        del self._read[: end + len(_END)]
+        return bytes(kept).replace(b"\r\n..", b"\r\n.").removeprefix(b"\r\n")
 
     async def _more(self) -> None:
         data = await self._reader.read(_CHUNK)

@@ -35,8 +35,8 @@ class Notice(Struct, frozen=True):
 
 
 def read(data: bytes) -> Notice:
-    """Whatever the bytes are. Takes milliseconds at most."""
-    mail = mime.read(data[:MAX_BYTES])
+    """Whatever the bytes are, of which there are at most ``MAX_BYTES``. Takes milliseconds."""
+    mail = mime.read(data)
     parts = list(mime.walk(mail))
     for part in parts:
         if part.type == "message/feedback-report":

@@ -9,6 +9,7 @@ from services.mailer.compose import sender as read_sender
 from services.mailer.composing import Letterhead
 from services.mailer.context import Shop
 from services.mailer.dkim import Signer, aligned
+from services.mailer.feedback import Feedback
 from services.mailer.links import Linking
 from services.mailer.pool import Pool
 from services.mailer.relays import Relays
@@ -29,8 +30,7 @@ def letterhead(settings: Settings) -> Letterhead:
         Shop(settings.site_name, settings.site_url),
         read_sender(settings.mail_from),
         read_sender(settings.reply_to) if settings.reply_to else None,
-        verp(settings),
-        settings.mail_provider or None,
+        Feedback(verp(settings), settings.mail_provider or None),
     )
 
 

@@ -65,6 +65,10 @@ class Preparing:
         to = choose(person.profile, self._test_recipients, staging=self._staging, test=trigger.terms.test)
         if isinstance(to, Nobody):
             return suppressed(trigger, self._clock.now(), "address", to.reason)
+        address = None if to.trial else self._suppressions.hash(to.addresses[0])
+        # Asked once more when the mail is claimed; but by then a server has been asked for an address that is known bad.
+        if address and (against := await self._suppressions.against(address)):
+            return refused_address(trigger, self._clock.now(), against)
         admit(to.domain)
         stamps = trigger.stamps
         if trigger.terms.verify:
@@ -78,10 +82,6 @@ class Preparing:
             stamps = structs.replace(stamps, verified=self._clock.now())
         if refusal := await self._refusal(trigger):
             return suppressed(trigger, self._clock.now(), "consent", refusal)
-        address = None if to.trial else self._suppressions.hash(to.addresses[0])
-        # Asked once more when the mail is claimed; but by then the server has been asked for an address that is known bad.
-        if address and (against := await self._suppressions.against(address)):
-            return refused_address(trigger, self._clock.now(), against)
         at = self._clock.now()
         try:
             letter = await self._composer.compose(trigger, person, to)
@@ -96,6 +96,6 @@ class Preparing:
         return (await self._bus.request(subject, GetPerson(key), PersonFound)).person
 
     async def _refusal(self, trigger: Trigger) -> str:
-        """What somebody chose, or what bounced, after the throttle let this through."""
+        """What somebody chose, or complained of, after the throttle let this through."""
         request = CheckConsent(trigger.person, trigger.terms.category, trigger.aliases)
         return (await self._bus.request(subjects.CONSENTS_CHECK, request, ConsentChecked)).refusal

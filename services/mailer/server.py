@@ -90,6 +90,6 @@ def place(text: str) -> tuple[str, int]:
         host, port = parts.hostname, parts.port
     except ValueError:
         host = port = None
-    if not host or port is None or parts.netloc != text:
+    if not host or port is None or parts.netloc != text or "@" in text:
         raise ValueError(f"{text!r} is not like 0.0.0.0:2525")
     return host, port

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from services.mailer.address import normal
 from services.mailer.compose import sender
 from services.mailer.dkim import aligned
-from services.mailer.providers import Provider
+from services.mailer.feedback import Provider
 from services.mailer.server import place, servers
 from services.mailer.verp import domain
 from shared.dkim import read_keys

@@ -8,6 +8,7 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
+from services.mailer import bounces
 from services.mailer.endings import Ending
 from services.mailer.verp import report_key
 from shared import db
@@ -106,6 +107,7 @@ class Store:
             _encode(ending.facts),
             ending.bounce,
             address,
+            bounces.reason(ending.reason),
         )
         return row is not None
 

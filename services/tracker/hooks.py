@@ -10,7 +10,7 @@ from aiohttp import web
 from services.tracker import body
 from services.tracker.amazon import Amazon
 from services.tracker.answers import JSON, REFUSED, REQUESTS, HookTaken, encode, error_answer, refuse
-from services.tracker.events import decode_body
+from services.tracker.events import Malformed, decode_body
 from services.tracker.keys import Unauthorised
 from services.tracker.providers import PROVIDERS, Provider, reading, signatures
 from shared import subjects
@@ -105,7 +105,7 @@ class Hooks:
         message = await self._amazon.read(data)
         match message.type:
             case "Notification":
-                return Told(reading.ses(_json(message.message.encode())))
+                return _of_ses(message.message)
             case "SubscriptionConfirmation":
                 await self._amazon.confirm(message)
                 return Told(note="the subscription is confirmed")
@@ -126,6 +126,14 @@ class Hooks:
         self._tokens[token] = None
         if len(self._tokens) > MAX_TOKENS:
             del self._tokens[next(iter(self._tokens))]
+
+
+def _of_ses(message: str) -> Told:
+    """SES greets a new topic with a sentence."""
+    try:
+        return Told(reading.ses(_json(message.encode())))
+    except Malformed:
+        return Told(note="a message that is not JSON says nothing")
 
 
 def _json(data: bytes) -> Any:

@@ -7,9 +7,10 @@ from email.message import EmailMessage
 import pytest
 
 from services.local.postgres import free_port
+from services.mailer.inbound import MAX_SESSIONS
 from shared import subjects
-from shared.errors import NoResponders, RequestRefused
-from shared.messages import AddressSuppressed, Event, MailReport, MailsReported, ReportMails, SuppressAddress, Trigger
+from shared.errors import NoResponders
+from shared.messages import Event, MailReport, MailsReported, ReportMails, Trigger
 from tests.integration.test_mailer import (  # the fixtures, too
     People,
     allowed,
@@ -23,6 +24,7 @@ from tests.integration.test_mailer import (  # the fixtures, too
     start,
 )
 from tests.support.bounces import hand_over, sample, talk, token_of
+from tests.support.command import Ran, beckon
 from tests.support.smtp import HANG, SmtpServer
 from tests.support.stack import Service, Stack, until
 
@@ -110,12 +112,14 @@ async def test_a_hard_bounce_ends_mail_to_the_address_and_not_to_the_person(
     assert mailer.count('beckon_mail_reports_total{kind="hard",source="smtp"}') == 2
 
 
-async def test_a_recipient_that_is_refused_at_once_is_not_asked_for_again(mailer: Mailer) -> None:
-    mailer.smtp.answer("RCPT", "550 5.1.1 no such user")
+async def test_a_recipient_that_is_refused_at_once_is_not_asked_for_again(mailer: Mailer, stack: Stack) -> None:
+    mailer.smtp.answer("RCPT", "550 5.1.1 <ada@example.test>: no such user")
     refused = await mailer.send()
     assert [name for name, *_ in await mailer.ends(refused)] == ["email_failed", "email_bounced"]
     mailer.smtp.answer("RCPT", "550 5.1.1 asked again")
     assert await mailer.ends(await mailer.send()) == [of_address("hard bounce")]
+    (kept,) = await stack.fetch("SELECT kind, source, reason FROM mailer.reports")
+    assert tuple(kept) == ("hard", "smtp", "rcpt: 550 5.1.1 <…>: no such user")
 
 
 async def test_an_address_that_bounces_while_a_mail_is_on_its_way_gets_no_content(mailer: Mailer, stack: Stack) -> None:
@@ -238,13 +242,18 @@ async def test_a_stranger_who_sends_anything_at_all_does_no_harm(mailer: Mailer)
         (b"GET / HTTP/1.1\r\n" * 10, b"421 "),
         (b"\x00\xff\x80" * 10_000, b"500 "),
         (b"NOOP\r\n" * 200, b"421 "),
-        (begin + b"x" * 3_000_000, b"552 "),
+        (begin + b"x" * 11_000_000, b"552 "),
         (begin + b"\x00\xff\r\n.\r\nQUIT\r\n", b"221 "),
         (begin + b".\r\n" + begin[8:] + sample("postfix-unknown") + b".\r\nQUIT\r\n", b"221 "),
     ):
         replies = (await talk(mailer.port, data)).splitlines()
         assert not replies or replies[-1].startswith(last), (data[:40], replies)
-    await asyncio.gather(*(talk(mailer.port, b"QUIT\r\n") for _ in range(150)))
+    idle = [await asyncio.open_connection("127.0.0.1", mailer.port) for _ in range(MAX_SESSIONS)]
+    for reader, _ in idle:
+        assert (await reader.readline()).startswith(b"220 ")
+    assert await talk(mailer.port, b"") == b"421 4.3.2 too many connections\r\n"
+    for _, writer in idle:
+        writer.close()
     assert (await mailer.ends(sent))[-1][0] == "email_bounced", "the last one of them was a report"
     assert mailer.service
     assert mailer.service.logged("bounce_session_failed") == []
@@ -304,19 +313,16 @@ async def test_a_report_of_a_mail_on_its_way_is_to_come_again_and_the_others_are
 
 
 async def test_an_operator_suppresses_an_address_and_lifts_it(mailer: Mailer, stack: Stack) -> None:
-    operator = await stack.bus("operator")
+    async def suppress(*arguments: str) -> Ran:
+        return await beckon(stack.nats.url("operator"), "suppress", "--address", *arguments)
 
-    async def put(address: str, *, remove: bool = False) -> AddressSuppressed:
-        request = SuppressAddress(address, "asked by phone", remove)
-        return await operator.request(subjects.ADDRESSES_SUPPRESS, request, AddressSuppressed)
-
-    assert await put("ADA@Example.test") == AddressSuppressed(suppressed=True)
+    put = await suppress("ADA@Example.test", "--reason", "asked by phone")
+    assert put == Ran(0, "ADA@Example.test: gets no mail any more\n", "")
     assert await mailer.ends(await mailer.send()) == [of_address("asked by phone")]
-    assert await put("ada@example.test", remove=True) == AddressSuppressed(suppressed=False)
+    assert (await suppress("ada@example.test", "--remove", "--json")).json() == {"suppressed": False}
     sent = await mailer.send()
     assert await report(stack, MailReport("ses", sent.id, kind="hard")) == MailsReported(1, 0)
-    await put("ada@example.test", remove=True)
+    assert (await suppress("ada@example.test", "--remove")).out == "ada@example.test: may get mail\n"
     assert await report(stack, MailReport("ses", sent.id, kind="hard")) == MailsReported(1, 0)
     assert [name for name, *_ in await mailer.ends(await mailer.send())] == ["email_sent"], "that was told before"
-    with pytest.raises(RequestRefused, match="the address cannot be read"):
-        await put("ada")
+    assert "the mailer says no: the address cannot be read" in (await suppress("ada", "--remove")).err

@@ -30,7 +30,7 @@ PUBLISHES = {
 STORED = sorted(set[str]().union(*PUBLISHES.values()))
 
 REQUESTS = {
-    "tracker": {"consents.get"},
+    "tracker": {"consents.get", "deliveries.report"},
     "state": {"rules.evaluate", "people.get.3"},
     "rule_evaluator": {"history.read", "history.links", "policy.forecast"},
     "throttle": set[str](),
@@ -40,7 +40,15 @@ REQUESTS = {
         *("rules.evaluate", "rules.verify", "rules.put", "rules.list", "rules.get", "rules.delete", "rules.schema"),
         *("rules.explain", "rules.backtest", "policy.put", "policy.get", "policy.forecast", "suppressions.put"),
         *("coupons.put", "coupons.add", "coupons.list", "coupons.codes", "coupons.check"),
-        *("people.get.3", "sweep.progress", "results.get", "catalogue.put", "catalogue.list", "catalogue.get"),
+        *(
+            "people.get.3",
+            "sweep.progress",
+            "results.get",
+            "addresses.suppress",
+            "catalogue.put",
+            "catalogue.list",
+            "catalogue.get",
+        ),
         *("webhooks.list", "webhooks.get", "webhooks.replay", "webhooks.enable"),
     },
 }
@@ -56,6 +64,8 @@ SERVERS = {
     "coupons": "mailer",
     "catalogue": "mailer",
     "webhooks": "webhook",
+    "deliveries": "mailer",
+    "addresses": "mailer",
 }
 ASKED = set[str]().union(*REQUESTS.values())
 

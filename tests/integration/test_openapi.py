@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.hooks import MAILGUN_KEY, POSTMARK_AUTH, TOPIC, SendGrid
 from tests.support.stack import ROOT
 from tests.support.tracker import WRITE, Tracker
 
@@ -18,7 +19,15 @@ EXAMPLES = int(os.environ.get("OPENAPI_EXAMPLES", "10"))
 
 @pytest.fixture
 async def tracker(idle_tracker: Tracker) -> Tracker:
-    await idle_tracker.start(LOG_LEVEL="error", SHOPIFY_SECRETS="s" * 16, WOOCOMMERCE_SECRETS="w" * 16)
+    await idle_tracker.start(
+        LOG_LEVEL="error",
+        SHOPIFY_SECRETS="s" * 16,
+        WOOCOMMERCE_SECRETS="w" * 16,
+        SES_TOPIC_ARNS=TOPIC,
+        SENDGRID_PUBLIC_KEY=SendGrid().public_key,
+        POSTMARK_HOOK_AUTH=POSTMARK_AUTH,
+        MAILGUN_SIGNING_KEY=MAILGUN_KEY,
+    )
     return idle_tracker
 
 

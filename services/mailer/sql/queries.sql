@@ -30,8 +30,9 @@ SET status = 'deferred', unsure = unsure + 1, changed_at = $3, reason = $4
 WHERE send_id = $1 AND claim = $2 AND status = 'claimed' AND unsure = 0
 RETURNING send_id;
 
--- name: end  Store an ending with its facts, and the bounce ($11) that it is, if it is one, of the address ($12); answers a row if it
--- stands: the send had not ended, or only as uncertain. If nothing was sent, its coupon code is free again.
+-- name: end  Store an ending with its facts, and the bounce that it is, if it is one: its kind ($11), address ($12) and reason ($13).
+-- Answers a row if it stands: the send had not ended, or only as uncertain. If nothing was sent, its coupon
+-- code is free again.
 WITH ended AS (
     INSERT INTO mailer.deliveries AS mine
         (send_id, person, rule, template, status, claim, changed_at, reason, accepted_at, facts)
@@ -42,4 +43,4 @@ WITH ended AS (
     RETURNING send_id
 )
 SELECT send_id, CASE WHEN $8 IN ('failed', 'expired', 'suppressed') THEN mailer.release_code(send_id) END AS released,
-       CASE WHEN $11::text IS NOT NULL THEN mailer.report(send_id, $11, $12, 'smtp', $7, $6) END AS report FROM ended;
+       CASE WHEN $11::text IS NOT NULL THEN mailer.report(send_id, $11, $12, 'smtp', $13, $6) END AS report FROM ended;

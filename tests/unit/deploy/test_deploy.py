@@ -9,7 +9,9 @@ import pytest
 import yaml
 from msgspec.structs import fields
 
+from services.mailer.server import place
 from shared.settings import load
+from tests.support.hooks import POSTMARK_AUTH, TOPIC, SendGrid
 
 ROOT = Path(__file__).parents[3]
 SERVICES = {"tracker", "state", "rule-evaluator", "throttle", "mailer", "webhook", "setup"}
@@ -151,12 +153,15 @@ def cluster_environment(service: str, *, production: bool) -> dict[str, str]:
 
 
 def secret(name: str, key: str, optional: bool = False) -> str:
-    like = {
+    made = {
         "SMTP_URL": "smtp://mail.example.com",
         "ADMIN_DATABASE_URL": "postgresql://admin:x@db.example.com/beckon",
         "WEBHOOK_SECRETS": f"crm=whsec_{'A' * 32}",
+        "SES_TOPIC_ARNS": TOPIC,
+        "SENDGRID_PUBLIC_KEY": SendGrid().public_key,
+        "POSTMARK_HOOK_AUTH": POSTMARK_AUTH,
     }
-    return like.get(key, f"{name}.{key}-of-thirty-two-characters")
+    return made.get(key, f"{name}.{key}-of-thirty-two-characters")
 
 
 def test_the_same_services_run_in_compose_and_in_the_cluster() -> None:
@@ -172,6 +177,20 @@ def test_the_cluster_starts_each_service(service: str, production: bool) -> None
     assert container_of(WORKLOADS[service])["command"] == ["python", "-m", f"services.{service.replace('-', '_')}"]
     own = {variable["name"] for variable in container_of(WORKLOADS[service])["env"]}
     assert own - {"NATS_PASSWORD", "DATABASE_PASSWORD"} <= variables(service)
+
+
+def test_bounces_that_come_in_by_mail_reach_a_port_the_mailer_listens_at() -> None:
+    (patch,) = read("k8s/components/bounces/kustomization.yaml")["patches"]
+    container = container_of(yaml.safe_load(patch["patch"]))
+    given = {variable["name"]: variable["value"] for variable in container["env"]}
+    environment = cluster_environment("mailer", production=True) | given | {"BOUNCE_DOMAIN": "bounces.example.com"}
+    _, port = place(load(settings_of("mailer"), environment).bounce_listen)
+    (listening,) = container["ports"]
+    service, policy = read_all("k8s/components/bounces/service.yaml")
+    assert listening["containerPort"] == port
+    assert service["spec"]["ports"] == [{"name": "smtp", "port": 25, "targetPort": listening["name"]}]
+    assert policy["spec"]["ingress"] == [{"ports": [{"port": port}]}]
+    assert service["spec"]["selector"] == policy["spec"]["podSelector"]["matchLabels"]
 
 
 def test_every_setting_of_the_cluster_is_read_by_some_service() -> None:

@@ -92,7 +92,7 @@ NASTY = {
 @pytest.mark.parametrize("name", NASTY)
 def test_no_mail_takes_long(name: str) -> None:
     began = time.process_time()
-    read((NASTY[name] * 2)[: 2 * MAX_BYTES])
+    read((NASTY[name] * 2)[:MAX_BYTES])
     assert time.process_time() - began < 0.2
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.mailer.server import Server, server, servers
+from services.mailer.server import Server, place, server, servers
 from services.mailer.settings import Settings
 from shared.settings import SettingsError, load
 
@@ -43,6 +43,10 @@ def test_what_must_be_set_is_enough() -> None:
         ("REPLY_TO", "Help"),
         ("DKIM_KEYS", "a:c2VjcmV0"),
         ("DKIM_DOMAIN", "other.test"),
+        ("BOUNCE_DOMAIN", "shop"),
+        ("BOUNCE_DOMAIN", "bounces.shop.example"),  # there is no SECRET_KEY
+        ("BOUNCE_LISTEN", "0.0.0.0:2525"),  # there is no BOUNCE_DOMAIN
+        ("MAIL_PROVIDER", "pigeon"),
         ("SMTP_POOL", "0"),
         ("SMTP_POOL", "many"),
         ("RETRY_FIRST_S", "0"),
@@ -90,3 +94,11 @@ def test_a_password_is_never_repeated() -> None:
     with pytest.raises(ValueError) as caught:
         server("smtp://me:secret@mail.test:99999")
     assert "secret" not in str(caught.value)
+
+
+def test_a_place_to_listen_at() -> None:
+    assert place("0.0.0.0:2525") == ("0.0.0.0", 2525)
+    assert place("[::1]:25") == ("::1", 25)
+    for bad in ("2525", "host", ":2525", "host:port", "host:70000", "a@host:25", "host:25/path", "smtp://host:25"):
+        with pytest.raises(ValueError, match=r"is not like 0\.0\.0\.0:2525"):
+            place(bad)

@@ -22,6 +22,19 @@ def test_the_least_that_is_needed() -> None:
     ("changes", "line"),
     [
         ({"WRITE_KEYS": ""}, "WRITE_KEYS is not set (a list separated by commas)"),
+        (
+            {"SES_TOPIC_ARNS": "bounces"},
+            "SES_TOPIC_ARNS: 'bounces' is not like arn:aws:sns:eu-central-1:123456789012:bounces",
+        ),
+        (
+            {"SENDGRID_PUBLIC_KEY": "c2VjcmV0"},
+            "SENDGRID_PUBLIC_KEY: number 1 is not a verification key as SendGrid shows it",
+        ),
+        ({"MAILGUN_SIGNING_KEY": "short"}, "MAILGUN_SIGNING_KEY: number 1 has fewer than 16 characters"),
+        (
+            {"POSTMARK_HOOK_AUTH": "postmark:short"},
+            "POSTMARK_HOOK_AUTH: number 1 is not USER:PASSWORD with a password of at least 16 characters",
+        ),
         ({"HTTP_PORT": "http"}, "HTTP_PORT: 'http' is not a whole number"),
         ({"HTTP_PORT": "65536"}, "HTTP_PORT must be 0 to 65535"),
         ({"PIXEL_KEY_REQUIRED": "perhaps"}, "PIXEL_KEY_REQUIRED: 'perhaps' is not true or false"),
