@@ -96,7 +96,10 @@ class Preparing:
         try:
             speaks_of = self._templates.speaks_of(template)
             variables = context(trigger, person, self._shop, unsubscribe)
-            rendered = self._templates.render(template, await self._shelf.completed(variables, person, speaks_of))
+            completed = await self._shelf.completed(variables, person, speaks_of)
+            if completed is None:
+                return suppressed(trigger, now, "catalogue", "all that it would show is sold out")
+            rendered = self._templates.render(template, completed)
         except TemplateError as error:
             return failed(trigger, now, "compose", str(error))
         rendered = structs.replace(rendered, html=self._linking.tracked(rendered.html, link))

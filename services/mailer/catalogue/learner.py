@@ -31,8 +31,8 @@ log = structlog.get_logger()
 
 BATCH = 1000
 LINGER_S = 0.5
-LEASE = timedelta(seconds=10)
-RENEW_S = 3.0
+LEASE = timedelta(seconds=5)
+RENEW_S = 1.0
 PRUNE_S = 60.0
 TIDY_S = 600.0
 SESSIONS_FORGOTTEN = timedelta(hours=1)

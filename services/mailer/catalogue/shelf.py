@@ -27,9 +27,11 @@ class Shelf:
         self._looked = -POPULAR_S
         self._looking = asyncio.Lock()
 
-    async def completed(self, variables: dict[str, Any], person: Person, speaks_of: Set[str]) -> dict[str, Any]:
-        """``variables`` of a template that speaks of these. One query for what the mail shows, and one more for what to
-        recommend; none for a template that shows no products."""
+    async def completed(self, variables: dict[str, Any], person: Person, speaks_of: Set[str]) -> dict[str, Any] | None:
+        """``variables``, of which the template speaks of these. None if it had products to show and all are sold out.
+
+        One query for what the mail shows, and one more for what to recommend; none for a template that shows no products.
+        """
         if not speaks_of & showing.LISTS:
             return variables
         began = time.perf_counter()
@@ -37,7 +39,8 @@ class Shelf:
         found = await self._recommended(lists, person) if "recommended" in speaks_of else []
         known = await self._known(lists, found)
         metrics.CATALOGUE_LOOK_S.observe(time.perf_counter() - began)
-        return {**variables, **showing.shown(lists, found, known)}
+        shown = showing.shown(lists, found, known)
+        return None if showing.nothing_left(speaks_of, lists, shown) else {**variables, **shown}
 
     async def _recommended(self, lists: Mapping[str, list[Product]], person: Person) -> list[str]:
         seen = showing.seen(lists)
