@@ -27,11 +27,11 @@ SESSION_ITEMS = 10
 """Products of a session that are remembered, to be paired with those that follow."""
 NEIGHBOURS = 100
 """Products that are kept for each, those seen with it most."""
-SHRINKAGE = 3.0
+SHRINKAGE = 1.0
 """Sessions. A pair that was seen in as many counts half."""
 SEEDS = 10
 """Products of a person that are looked from, the latest."""
-RECENCY = 0.8
+RECENCY = 0.6
 """What each counts, of the one after it."""
 MOST = 6
 """Products that are recommended in a mail."""
