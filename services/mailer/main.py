@@ -49,13 +49,13 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
         templates,
         from_,
         Shop(settings.site_name, settings.site_url),
-        Shelf(catalogue, runtime.clock),
+        Shelf(catalogue),
         _linking(settings),
         staging=settings.beckon_env == "staging",
         test_recipients=settings.test_recipients,
     )
     backoff = Backoff(settings.retry_first_s, settings.retry_longest_s)
-    Learner(bus, catalogue, settings.own_hosts).start(runtime)
+    Learner(bus, catalogue, runtime.clock, settings.own_hosts).start(runtime)
     await serve_endpoints(runtime, bus, "mailer", Service(catalogue, runtime.clock).endpoints())
     sends = Sends(bus, store, preparing, pool, runtime.clock, backoff=backoff, ack_wait_s=settings.ack_wait_s)
     await Consumer.start(

@@ -21,19 +21,20 @@ from services.mailer.catalogue.facts import Facts
 from services.mailer.catalogue.recommend import (
     MOST,
     NEIGHBOURS,
+    PAIRS,
     SEEDS,
-    Neighbour,
     Session,
     gain,
     join,
     recommended,
     scored,
+    similarity,
 )
 from services.mailer.catalogue.shelf import Shelf
 from services.mailer.catalogue.store import Catalogue
 from services.setup import database as setup
 from shared import streams
-from shared.clock import DAY, SECOND, Instant, SystemClock
+from shared.clock import DAY, SECOND, Instant
 from shared.messages import Event, Person
 from tests.bench.clickstream import DAYS, PRODUCTS, Shop, View, foreseen, play
 from tests.bench.cpu import cpu_s
@@ -90,7 +91,7 @@ class Learnt:
                 pairs[one][other] = pairs[one].get(other, 0.0) + counts
                 pairs[other][one] = pairs[other].get(one, 0.0) + counts
         self.nearest = {
-            product: sorted(others.items(), key=lambda other: -other[1])[:NEIGHBOURS]
+            product: self._nearest(product, sorted(others.items(), key=lambda other: -other[1])[:PAIRS])
             for product, others in pairs.items()
         }
         self.category = {str(product): str(category) for product, category in enumerate(shop.category)}
@@ -99,16 +100,16 @@ class Learnt:
             self.popular[self.category[product]].append(product)
             self.popular[""].append(product)
 
+    def _nearest(self, product: str, pairs: list[tuple[str, float]]) -> list[tuple[str, float]]:
+        found = [
+            (other, similarity(weight, self.weights[product], self.weights[other], HELD_OUT)) for other, weight in pairs
+        ]
+        return sorted(found, key=lambda other: -other[1])[:NEIGHBOURS]
+
     def recommend(self, question: Question) -> list[str]:
         seeds = question.seen[:SEEDS]
-        neighbours = [
-            Neighbour(seed, other, weight, self.weights[seed], self.weights[other])
-            for seed in seeds
-            for other, weight in self.nearest.get(seed, ())
-        ]
         categories = list(dict.fromkeys(self.category[seed] for seed in seeds))
-        scores = scored(neighbours, seeds, question.at)
-        return recommended(scores, categories, self.popular, set(question.seen))
+        return recommended(scored(self.nearest, seeds), categories, self.popular, set(question.seen))
 
     def most_popular(self, question: Question) -> list[str]:
         return recommended({}, [], self.popular, set(question.seen))
@@ -186,11 +187,19 @@ async def served(folder: Path, views: Sequence[View]) -> dict[str, float]:
         await until(learned, within_s=600, what="everything is learned")
         seconds = time.perf_counter() - began
         spent = {name: after - used[name] for name, after in cpu_s(pids).items()}
-        figures = {
+        figures: dict[str, float] = {
             "events_learned_per_s": round(len(views) / seconds),
             **{f"{name}_us_per_event": round(each / len(views) * 1e6, 1) for name, each in spent.items()},
         }
-        return figures | await looks(catalogue)
+
+        async def found() -> bool:
+            rows = await stack.fetch("SELECT 1 FROM mailer.product_neighbours WHERE cardinality(others) > 0")
+            return len(rows) > PRODUCTS * 0.9
+
+        await until(found, within_s=60, what="neighbours are found")
+        figures |= await looks(catalogue)
+        await pool.close()
+        return figures
     finally:
         await stack.close()
         sink.stop()
@@ -200,7 +209,7 @@ async def served(folder: Path, views: Sequence[View]) -> dict[str, float]:
 
 async def looks(catalogue: Catalogue) -> dict[str, float]:
     """What a mail of four products in the cart and ten looked at waits for the catalogue, with recommendations and without."""
-    shelf, rng = Shelf(catalogue, SystemClock()), Random(SEED)
+    shelf, rng = Shelf(catalogue), Random(SEED)
     blank = dict.fromkeys(("name", "price", "currency", "image_url", "url", "category", "quantity"))
     figures: dict[str, float] = {}
     for what, speaks_of in (("products", LISTS - {"recommended"}), ("recommended", LISTS)):

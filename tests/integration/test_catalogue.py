@@ -11,7 +11,8 @@ from msgspec import structs
 
 from services.mailer.catalogue.facts import Row
 from services.mailer.catalogue.learning import learn
-from shared.clock import MINUTE, SECOND
+from services.mailer.catalogue.recommend import similarity
+from shared.clock import MINUTE, SECOND, SystemClock
 from shared.messages import Event
 from tests.support.command import Ran, beckon
 from tests.support.people import event
@@ -70,6 +71,18 @@ async def learned(stack: Stack, within_s: float = 15) -> None:
         return bool(rows and rows[0]["sequence"] >= last)
 
     await until(check, within_s=within_s, what="everything is learned")
+
+
+async def worked_out(stack: Stack) -> None:
+    """What goes with everything that was counted."""
+
+    async def check() -> bool:
+        rows = await stack.fetch(
+            "SELECT found_at > counted_at AS done FROM mailer.product_neighbours RIGHT JOIN mailer.product_weights USING (product_id)"
+        )
+        return all(row["done"] for row in rows)
+
+    await until(check, what="it is worked out what goes with what")
 
 
 async def stored(stack: Stack) -> dict[str, Any]:
@@ -171,6 +184,17 @@ async def test_each_event_counts_once_though_learners_are_killed_and_paused(stac
     pairs = await stack.fetch("SELECT product_id, other, weight FROM mailer.product_pairs")
     assert weights == pytest.approx(model.weights, rel=1e-9)
     assert {(r["product_id"], r["other"]): r["weight"] for r in pairs} == pytest.approx(model.pairs, rel=1e-9)
+
+    await worked_out(stack)
+    now = SystemClock().now()
+    for row in await stack.fetch("SELECT product_id AS one, others, scores FROM mailer.product_neighbours"):
+        found = {
+            other: similarity(model.pairs[row["one"], other], weights[row["one"]], weights[other], now)
+            for other in row["others"]
+        }
+        assert found
+        assert row["scores"] == sorted(row["scores"], reverse=True)
+        assert dict(zip(row["others"], row["scores"], strict=True)) == pytest.approx(found, rel=1e-4)
 
 
 async def test_what_was_counted_is_found_again_after_the_stream_was_made_anew(stack: Stack, sink: Sink) -> None:
@@ -317,6 +341,7 @@ async def test_a_mail_shows_what_can_be_bought_today_and_what_goes_with_it(shop:
     others = [viewed(f"w{n}", name, ago_us=5 * MINUTE) for n in range(20) for name in ("vase", "bowl", "lamp")]
     await shop.publish(*visitors, *others)
     await learned(shop)
+    await worked_out(shop)
 
     ada = event("identify", "ada", email="ada@example.test")
     bought = event("purchased", "ada", ago_us=30 * MINUTE, products=[{"product_id": "jug"}], total=9)

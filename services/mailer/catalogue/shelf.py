@@ -10,19 +10,17 @@ from services.mailer.catalogue.recommend import MOST, SEEDS, recommended, scored
 from services.mailer.catalogue.store import Catalogue
 from services.mailer.products import Product
 from shared import metrics
-from shared.clock import Clock
 from shared.messages import CatalogueProduct, Person
 
 POPULAR_S = 60.0
 """For so long what is popular is remembered."""
-SPARE = 6
-"""Found beyond what is shown: some may have been sold out since what is popular was looked up."""
+SPARE = 18
+"""Found beyond what is shown: some may be sold out."""
 
 
 class Shelf:
-    def __init__(self, catalogue: Catalogue, clock: Clock) -> None:
+    def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        self._clock = clock
         self._popular: Mapping[str, Sequence[str]] = {}
         self._looked = -POPULAR_S
         self._looking = asyncio.Lock()
@@ -46,8 +44,7 @@ class Shelf:
         seen = showing.seen(lists)
         seeds = seen[:SEEDS]
         refused = {*seen, *showing.bought(person.history)}
-        neighbours = await self._catalogue.neighbours(seeds, refused) if seeds else []
-        scores = scored(neighbours, seeds, self._clock.now())
+        scores = scored(await self._catalogue.neighbours(seeds), seeds) if seeds else {}
         categories = showing.categories(lists)
         return recommended(scores, categories, await self._most_seen(), refused, MOST + SPARE)
 
