@@ -86,12 +86,11 @@ async def _import(bus: Bus, items: Iterator[Item], replace: bool, told: "_Told")
     chunks = _chunks(items)
     while chunk := await asyncio.to_thread(next, chunks, None):
         readable = [item for item in chunk if not item.flaw]
-        for item in chunk:
-            if item.flaw:
-                told.refuse(item.place, item.flaw)
         answer = await _put(bus, PutProducts([item.fields for item in readable], feed))
-        for index, reason in answer.refused:
-            told.refuse(readable[index].place, reason)
+        flaws = {readable[index].place: reason for index, reason in answer.refused}
+        for item in chunk:
+            if flaw := item.flaw or flaws.get(item.place):
+                told.refuse(item.place, flaw)
         count, stored = count + len(chunk), stored + answer.stored
     if replace and stored and not told.count:
         gone = (await _put(bus, PutProducts([], feed, replace=True))).gone

@@ -8,11 +8,12 @@ from services.mailer.compose import Letter, Sender, compose, message_id
 from services.mailer.context import Shop, context
 from services.mailer.coupons.handing import Coupons, NoCode
 from services.mailer.dkim import Signer
+from services.mailer.endings import Ending, failed, suppressed
 from services.mailer.feedback import Feedback
 from services.mailer.headers import standing
 from services.mailer.links import Linking
-from services.mailer.templates import Templates
-from shared.clock import Clock
+from services.mailer.templates import TemplateError, Templates
+from shared.clock import Clock, Instant
 from shared.messages import Person, Trigger
 
 
@@ -50,21 +51,26 @@ class Composer:
         self._letterhead = letterhead
         self._clock = clock
 
-    async def compose(self, trigger: Trigger, person: Person, to: To) -> Letter | Held:
-        """Raises ``TemplateError``."""
-        now = self._clock.now()
+    async def compose(self, trigger: Trigger, person: Person, to: To) -> Letter | Held | Ending:
+        try:
+            return await self._compose(trigger, person, to, self._clock.now())
+        except TemplateError as error:
+            return failed(trigger, self._clock.now(), "compose", str(error))
+        except NoCode as none:
+            return Held(f"{trigger.terms.template} needs a code, and {none}")
+
+    async def _compose(self, trigger: Trigger, person: Person, to: To, now: Instant) -> Letter | Ending:
         template, head = trigger.terms.template, self._letterhead
         link = self._linking.link(trigger, now, trial=to.trial)
         unsubscribe = self._linking.unsubscribe(link)
         speaks_of = self._templates.speaks_of(template)
-        variables = context(trigger, person, head.shop, unsubscribe)
-        variables = await self._shelf.completed(variables, person, speaks_of)
+        bare = context(trigger, person, head.shop, unsubscribe)
+        variables = await self._shelf.completed(bare, person, speaks_of)
+        if variables is None:
+            return suppressed(trigger, now, "catalogue", "all that it would show is sold out")
         if "coupon" in speaks_of:
             variables["coupon"] = await self._coupons.reserve(trigger, trial=to.trial)
-        try:
-            rendered = self._templates.render(template, variables)
-        except NoCode as none:
-            return Held(f"{template} needs a code, and {none}")
+        rendered = self._templates.render(template, variables)
         rendered = structs.replace(rendered, html=self._linking.tracked(rendered.html, link))
         headers = self._headers(trigger, unsubscribe)
         letter = compose(

@@ -39,7 +39,7 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
     coupons = Coupons(CouponStore(database), clock)
     runtime.start("watch coupon pools", coupons.watch())
     catalogue = Catalogue(database)
-    Learner(bus, catalogue, settings.own_hosts, coupons.on_events).start(runtime)
+    Learner(bus, catalogue, clock, settings.own_hosts, coupons.on_events).start(runtime)
     reports = Reports(bus, suppressions, clock)
     answering = [*Service(catalogue, clock).endpoints(), *coupons.endpoints(), *reports.endpoints()]
     await serve_endpoints(runtime, bus, "mailer", answering)
@@ -48,7 +48,7 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
         await inbound.listen(*place(settings.bounce_listen))
         runtime.on_stop("stop taking bounces", inbound.stop)
 
-    templates, shelf = parts.templates(settings), Shelf(catalogue, clock)
+    templates, shelf = parts.templates(settings), Shelf(catalogue)
     signer = parts.signer(settings, letterhead.sender)
     composer = Composer(templates, shelf, coupons, parts.linking(settings), signer, letterhead, clock)
     staging = settings.beckon_env == "staging"

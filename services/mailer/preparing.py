@@ -7,9 +7,8 @@ from msgspec import Struct, structs
 from services.mailer.address import Nobody, choose
 from services.mailer.compose import Letter
 from services.mailer.composing import Composer, Held
-from services.mailer.endings import Ending, failed, refused_address, suppressed
+from services.mailer.endings import Ending, refused_address, suppressed
 from services.mailer.suppressions import Suppressions
-from services.mailer.templates import TemplateError
 from shared import subjects
 from shared.bus import Bus
 from shared.clock import Clock, Instant
@@ -83,11 +82,8 @@ class Preparing:
         if refusal := await self._refusal(trigger):
             return suppressed(trigger, self._clock.now(), "consent", refusal)
         at = self._clock.now()
-        try:
-            letter = await self._composer.compose(trigger, person, to)
-        except TemplateError as error:
-            return failed(trigger, self._clock.now(), "compose", str(error))
-        if isinstance(letter, Held):
+        letter = await self._composer.compose(trigger, person, to)
+        if not isinstance(letter, Letter):
             return letter
         return Ready(letter, to.domain, at, stamps, trial=to.trial, address=address)
 

@@ -1,6 +1,6 @@
 """``make bench``: floors first, then the product, in one run. Prints tables and writes ``build/bench.json``.
 
-``python -m tests.bench --only rules`` measures one section: rules, tracker, mailer, path, million or backtest.
+``python -m tests.bench --only rules`` measures one section: rules, tracker, mailer, path, million, backtest or recommend.
 """
 
 import argparse
@@ -16,11 +16,11 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import backtest, floors, mailer, million, rules, tracker
+from tests.bench import backtest, floors, mailer, million, recommend, rules, tracker
 from tests.bench.path import PROBE_S, Run, WholePath
 from tests.support.stack import ROOT
 
-SECTIONS = ("rules", "tracker", "mailer", "path", "million", "backtest")
+SECTIONS = ("rules", "tracker", "mailer", "path", "million", "backtest", "recommend")
 RATES = (2000, 2500, 3000, 3500, 4000, 5000)
 TITLES = {
     "rules": "Rules on one core, beside libraries that are handed everything but the last comparison",
@@ -31,6 +31,7 @@ TITLES = {
     "processor_us_per_event": "Processor time per event on the whole path, us",
     "million": "A million people with a pending timer",
     "backtest": "A back-test of a million events with ten rules",
+    "recommend": "Recommendations on a made-up clickstream, beside what needs no learning and what nobody can know",
 }
 
 
@@ -58,6 +59,9 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
         if "backtest" in options.only:
             console.print("back-tests …")
             result["backtest"] = await backtest.measure(root / "backtest", options.events, console.print)
+        if "recommend" in options.only:
+            console.print("recommendations …")
+            result["recommend"] = await recommend.measure(root / "recommend", options.shoppers, console.print)
     return result
 
 
@@ -141,6 +145,7 @@ def main() -> None:
     parser.add_argument("--mails", type=int, default=10_000, help="mails at once")
     parser.add_argument("--people", type=int, default=1_000_000, help="people with a pending timer")
     parser.add_argument("--events", type=int, default=1_000_000, help="events of the back-test")
+    parser.add_argument("--shoppers", type=int, default=4000, help="people whose taste is learned")
     options = parser.parse_args()
     result = uvloop.run(measure(options))
     folder = ROOT / "build"

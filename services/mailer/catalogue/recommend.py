@@ -10,7 +10,7 @@ Old sessions count less, half as much after ``HALF_LIFE``. The decay is forward 
 touched to grow old. Weights compare as they are; ``gain`` of now makes numbers of sessions out of them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from math import sqrt
 from typing import NamedTuple
 
@@ -25,13 +25,15 @@ _HIGHEST = 900.0
 SESSION_GAP: Duration = 30 * MINUTE
 SESSION_ITEMS = 10
 """Products of a session that are remembered, to be paired with those that follow."""
-NEIGHBOURS = 100
-"""Products that are kept for each, those seen with it most."""
-SHRINKAGE = 3.0
+PAIRS = 100
+"""Products that are counted beside each, those seen with it most."""
+NEIGHBOURS = 40
+"""Of them, those that go with it best."""
+SHRINKAGE = 1.0
 """Sessions. A pair that was seen in as many counts half."""
 SEEDS = 10
 """Products of a person that are looked from, the latest."""
-RECENCY = 0.8
+RECENCY = 0.6
 """What each counts, of the one after it."""
 MOST = 6
 """Products that are recommended in a mail."""
@@ -44,14 +46,8 @@ class Session(NamedTuple):
     at: Instant
 
 
-class Neighbour(NamedTuple):
-    """``product`` was seen with ``seed`` by ``weight``, each of them by a weight of its own."""
-
-    seed: str
-    product: str
-    weight: float
-    seed_weight: float
-    product_weight: float
+Neighbours = Mapping[str, Sequence[tuple[str, float]]]
+"""By product: what goes with it, and how well, from 0 to 1."""
 
 
 class Joined(NamedTuple):
@@ -81,15 +77,17 @@ def join(session: Session | None, products: Sequence[str], at: Instant) -> Joine
     return Joined(Session(items, max(at, session.at)), tuple(new), tuple(pairs))
 
 
-def scored(neighbours: Iterable[Neighbour], seeds: Sequence[str], now: Instant) -> dict[str, float]:
+def similarity(together: float, one: float, other: float, now: Instant) -> float:
+    """How well two products go with each other that weigh so much each, and so much together."""
+    return together / sqrt(one * other) * together / (together + SHRINKAGE * gain(now))
+
+
+def scored(neighbours: Neighbours, seeds: Sequence[str]) -> dict[str, float]:
     """How well each neighbour goes with the seeds, the latest of which come first."""
-    recency = {seed: RECENCY**place for place, seed in enumerate(seeds)}
-    shrinkage = SHRINKAGE * gain(now)
     scores: dict[str, float] = {}
-    for seed, product, weight, seed_weight, product_weight in neighbours:
-        cosine = weight / sqrt(seed_weight * product_weight)
-        score = recency[seed] * cosine * weight / (weight + shrinkage)
-        scores[product] = scores.get(product, 0.0) + score
+    for place, seed in enumerate(seeds):
+        for product, score in neighbours.get(seed, ()):
+            scores[product] = scores.get(product, 0.0) + RECENCY**place * score
     return scores
 
 

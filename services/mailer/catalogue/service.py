@@ -2,7 +2,7 @@
 
 from services.mailer.catalogue import items
 from services.mailer.catalogue.facts import Facts
-from services.mailer.catalogue.recommend import NEIGHBOURS, gain, scored
+from services.mailer.catalogue.recommend import gain
 from services.mailer.catalogue.store import Catalogue
 from shared import subjects
 from shared.clock import Clock
@@ -55,9 +55,6 @@ class Service:
         product = (await self._catalogue.get([request.product_id])).get(request.product_id)
         if product is None:
             return ProductFound(None)
-        now = self._clock.now()
-        neighbours = await self._catalogue.neighbours([request.product_id], [request.product_id])
-        scores = scored(neighbours[:NEIGHBOURS], [request.product_id], now)
-        best = sorted(scores.items(), key=lambda found: (-found[1], found[0]))
-        sessions = await self._catalogue.weight(request.product_id) / gain(now)
-        return ProductFound(product, sessions, best[:TOGETHER])
+        together = (await self._catalogue.neighbours([request.product_id])).get(request.product_id, ())
+        sessions = await self._catalogue.weight(request.product_id) / gain(self._clock.now())
+        return ProductFound(product, sessions, list(together[:TOGETHER]))

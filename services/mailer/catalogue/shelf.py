@@ -10,26 +10,26 @@ from services.mailer.catalogue.recommend import MOST, SEEDS, recommended, scored
 from services.mailer.catalogue.store import Catalogue
 from services.mailer.products import Product
 from shared import metrics
-from shared.clock import Clock
 from shared.messages import CatalogueProduct, Person
 
 POPULAR_S = 60.0
 """For so long what is popular is remembered."""
-SPARE = 6
-"""Found beyond what is shown: some may have been sold out since what is popular was looked up."""
+SPARE = 18
+"""Found beyond what is shown: some may be sold out."""
 
 
 class Shelf:
-    def __init__(self, catalogue: Catalogue, clock: Clock) -> None:
+    def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        self._clock = clock
         self._popular: Mapping[str, Sequence[str]] = {}
         self._looked = -POPULAR_S
         self._looking = asyncio.Lock()
 
-    async def completed(self, variables: dict[str, Any], person: Person, speaks_of: Set[str]) -> dict[str, Any]:
-        """``variables`` of a template that speaks of these. One query for what the mail shows, and one more for what to
-        recommend; none for a template that shows no products."""
+    async def completed(self, variables: dict[str, Any], person: Person, speaks_of: Set[str]) -> dict[str, Any] | None:
+        """``variables``, of which the template speaks of these. None if it had products to show and all are sold out.
+
+        One query for what the mail shows, and one more for what to recommend; none for a template that shows no products.
+        """
         if not speaks_of & showing.LISTS:
             return variables
         began = time.perf_counter()
@@ -37,14 +37,14 @@ class Shelf:
         found = await self._recommended(lists, person) if "recommended" in speaks_of else []
         known = await self._known(lists, found)
         metrics.CATALOGUE_LOOK_S.observe(time.perf_counter() - began)
-        return {**variables, **showing.shown(lists, found, known)}
+        shown = showing.shown(lists, found, known)
+        return None if showing.nothing_left(speaks_of, lists, shown) else {**variables, **shown}
 
     async def _recommended(self, lists: Mapping[str, list[Product]], person: Person) -> list[str]:
         seen = showing.seen(lists)
         seeds = seen[:SEEDS]
         refused = {*seen, *showing.bought(person.history)}
-        neighbours = await self._catalogue.neighbours(seeds, refused) if seeds else []
-        scores = scored(neighbours, seeds, self._clock.now())
+        scores = scored(await self._catalogue.neighbours(seeds), seeds) if seeds else {}
         categories = showing.categories(lists)
         return recommended(scores, categories, await self._most_seen(), refused, MOST + SPARE)
 

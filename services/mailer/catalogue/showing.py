@@ -1,6 +1,6 @@
 """A mail's products, brought up to date. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 from services.mailer.catalogue.learning import products_of
 from services.mailer.catalogue.recommend import MOST
@@ -38,6 +38,14 @@ def shown(
     """``lists`` as the catalogue has them today, and of what was ``found`` as much as is recommended."""
     recommended = [_described(known[product]) for product in found if product in known and not known[product].sold_out]
     return {name: _current(products, known) for name, products in lists.items()} | {"recommended": recommended[:MOST]}
+
+
+def nothing_left(
+    speaks_of: Set[str], before: Mapping[str, Sequence[Product]], after: Mapping[str, Sequence[Product]]
+) -> bool:
+    """Whether a mail that had something to show has nothing any more: to remind of what cannot be bought is noise."""
+    lists = LISTS & speaks_of
+    return any(before[name] for name in lists) and not any(after[name] for name in lists)
 
 
 def _current(products: Iterable[Product], known: Mapping[str, CatalogueProduct]) -> list[Product]:

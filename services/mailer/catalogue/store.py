@@ -10,7 +10,7 @@ import msgspec
 
 from services.mailer.catalogue.facts import Facts, Rival, Row
 from services.mailer.catalogue.learning import Learned
-from services.mailer.catalogue.recommend import Neighbour, Session
+from services.mailer.catalogue.recommend import NEIGHBOURS, PAIRS, SHRINKAGE, Neighbours, Session, gain
 from shared import db
 from shared.clock import Instant, from_datetime, to_datetime
 from shared.messages import CatalogueProduct
@@ -75,8 +75,13 @@ class Catalogue:
         )
         return mine
 
-    async def prune(self, products: Collection[str], most: int) -> None:
-        await self._pool.execute(_SQL["prune"], list(products), most)
+    async def stale(self, most: int, since: timedelta) -> Sequence[str]:
+        """So many products that were counted after it was worked out what goes with them, but for those of the last ``since``."""
+        return [row["product_id"] for row in await self._pool.fetch(_SQL["stale"], most, since)]
+
+    async def find_neighbours(self, products: Sequence[str], now: Instant) -> None:
+        await self._pool.execute(_SQL["prune"], products, PAIRS)
+        await self._pool.execute(_SQL["find_neighbours"], products, NEIGHBOURS, SHRINKAGE * gain(now))
 
     async def forget(self, sessions_after: timedelta, products_after: timedelta) -> None:
         await self._pool.execute(_SQL["forget_sessions"], sessions_after)
@@ -111,8 +116,9 @@ class Catalogue:
         weight: float = await self._pool.fetchval(_SQL["weight"], product)
         return weight
 
-    async def neighbours(self, seeds: Sequence[str], refused: Collection[str]) -> Sequence[Neighbour]:
-        return [Neighbour(*row) for row in await self._pool.fetch(_SQL["neighbours"], seeds, list(refused))]
+    async def neighbours(self, seeds: Sequence[str]) -> Neighbours:
+        found = await self._pool.fetch(_SQL["neighbours"], seeds)
+        return {row["product_id"]: list(zip(row["others"], row["scores"], strict=True)) for row in found}
 
     async def popular(self, most: int) -> dict[str, Sequence[str]]:
         """By category; under no category those of all."""

@@ -38,7 +38,7 @@ WITH mine AS (
 ), weighed AS (
     INSERT INTO mailer.product_weights AS known (product_id, weight)
     SELECT * FROM unnest($18::text[], $19::float8[]) WHERE EXISTS (SELECT FROM mine)
-    ON CONFLICT (product_id) DO UPDATE SET weight = known.weight + EXCLUDED.weight
+    ON CONFLICT (product_id) DO UPDATE SET weight = known.weight + EXCLUDED.weight, counted_at = now()
 ), paired AS (
     INSERT INTO mailer.product_pairs AS known (product_id, other, weight)
     SELECT * FROM unnest($20::text[], $21::text[], $22::float8[]) WHERE EXISTS (SELECT FROM mine)
@@ -50,12 +50,35 @@ WITH mine AS (
 )
 SELECT EXISTS (SELECT FROM mine);
 
--- name: prune  Of each of these products keep the $2 that are seen with it most.
-DELETE FROM mailer.product_pairs AS pair USING (
+-- name: stale  Products that were counted since it was worked out what goes with them, longer than $2 ago.
+SELECT product_id FROM mailer.product_weights LEFT JOIN mailer.product_neighbours USING (product_id)
+WHERE found_at IS NULL OR (found_at < counted_at AND found_at <= now() - $2::interval) LIMIT $1;
+
+-- name: prune  Of the pairs of each product keep the $2 that were seen most.
+WITH ranked AS (
     SELECT product_id, other, row_number() OVER (PARTITION BY product_id ORDER BY weight DESC, other) AS place
     FROM mailer.product_pairs WHERE product_id = ANY($1::text[])
-) AS ranked
+)
+DELETE FROM mailer.product_pairs AS pair USING ranked
 WHERE pair.product_id = ranked.product_id AND pair.other = ranked.other AND ranked.place > $2;
+
+-- name: find_neighbours  Work out what goes best with each product: `similarity` of recommend.py. $3: the shrinkage.
+WITH near AS (
+    SELECT pair.product_id, pair.other,
+        pair.weight / sqrt(one.weight * other.weight) * pair.weight / (pair.weight + $3::float8) AS score
+    FROM mailer.product_pairs AS pair
+    JOIN mailer.product_weights AS one ON one.product_id = pair.product_id
+    JOIN mailer.product_weights AS other ON other.product_id = pair.other
+    WHERE pair.product_id = ANY($1::text[])
+), ranked AS (
+    SELECT *, row_number() OVER (PARTITION BY product_id ORDER BY score DESC, other) AS place FROM near
+)
+INSERT INTO mailer.product_neighbours AS known (product_id, others, scores)
+SELECT id, coalesce(array_agg(other ORDER BY place) FILTER (WHERE place <= $2), '{}'),
+    coalesce(array_agg(score ORDER BY place) FILTER (WHERE place <= $2), '{}')
+FROM unnest($1::text[]) AS id LEFT JOIN ranked ON ranked.product_id = id
+GROUP BY id ORDER BY id
+ON CONFLICT (product_id) DO UPDATE SET others = EXCLUDED.others, scores = EXCLUDED.scores, found_at = now();
 
 -- name: forget_sessions  They are over; what comes now begins new ones.
 DELETE FROM mailer.sessions WHERE seen_at < now() - $1::interval;
@@ -97,14 +120,8 @@ FROM mailer.products WHERE product_id = ANY($1::text[]);
 -- name: weight  How much a product was seen.
 SELECT coalesce((SELECT weight FROM mailer.product_weights WHERE product_id = $1), 0);
 
--- name: neighbours  What was seen with some products, of what can be shown.
-SELECT pair.product_id, pair.other, pair.weight, seed.weight, found.weight
-FROM mailer.product_pairs AS pair
-JOIN mailer.product_weights AS seed ON seed.product_id = pair.product_id
-JOIN mailer.product_weights AS found ON found.product_id = pair.other
-JOIN mailer.products AS known ON known.product_id = pair.other
-WHERE pair.product_id = ANY($1::text[]) AND pair.other <> ALL($2::text[])
-    AND known.name IS NOT NULL AND known.url IS NOT NULL AND NOT known.sold_out;
+-- name: neighbours  What goes with some products.
+SELECT product_id, others, scores FROM mailer.product_neighbours WHERE product_id = ANY($1::text[]);
 
 -- name: popular  The $1 that are seen most of each category, and, under no category, of all; best first.
 WITH shown AS (

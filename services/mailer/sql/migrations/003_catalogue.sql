@@ -32,7 +32,8 @@ COMMENT ON COLUMN mailer.products.rival IS 'What browsers tell and what does not
 -- never lowered: see services/mailer/catalogue/recommend.py. Half-empty pages, so that counting rewrites a row in its page.
 CREATE TABLE mailer.product_weights (
     product_id text PRIMARY KEY,
-    weight     double precision NOT NULL
+    weight     double precision NOT NULL,
+    counted_at timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 60);
 
 CREATE TABLE mailer.product_pairs (
@@ -41,6 +42,14 @@ CREATE TABLE mailer.product_pairs (
     weight     double precision NOT NULL,
     PRIMARY KEY (product_id, other)
 ) WITH (fillfactor = 60);
+
+-- What goes best with a product, as it is read for a mail: one row each, worked out anew some time after the product was counted.
+CREATE TABLE mailer.product_neighbours (
+    product_id text PRIMARY KEY,
+    others     text[] NOT NULL,
+    scores     double precision[] NOT NULL,
+    found_at   timestamptz NOT NULL DEFAULT now()
+);
 
 -- What people came by in the session at hand.
 CREATE TABLE mailer.sessions (
