@@ -589,12 +589,53 @@ class PolicyPut(Struct):
 
 
 class GetPolicy(Struct):
-    """Request on ``policy.get``."""
+    """Request on ``policy.get``; ``version`` 0 is the one in force."""
+
+    version: int = 0
 
 
 class PolicyFound(Struct):
+    """Reply to ``GetPolicy``. ``document`` is empty if there is no such version."""
+
     version: int
     document: str
+
+
+class ListPolicies(Struct):
+    """Request on ``policy.list``."""
+
+
+class PolicyVersion(Struct):
+    version: int
+    put_at: Instant
+    by: str
+
+
+class PoliciesListed(Struct):
+    """Reply to ``ListPolicies``: every version, the first one first; the last one is in force."""
+
+    versions: list[PolicyVersion]
+
+
+class GetWaiting(Struct):
+    """Request on ``policy.waiting``: which triggers of these ids, who are one person, wait for their time."""
+
+    people: list[str]
+
+
+class Waits(Struct, array_like=True):
+    """``by``: what put it off, as a path in the policy or ``settle``."""
+
+    trigger: str
+    due: Instant
+    by: str
+    reason: str
+
+
+class WaitingFound(Struct):
+    """Reply to ``GetWaiting``."""
+
+    triggers: list[Waits]
 
 
 class Forecast(Struct):

@@ -105,8 +105,6 @@ def _terms(place: Place, warnings: list[str], *, test: bool) -> Terms | None:
             category = child.text(_LABEL, _A_LABEL) or category
         if child := throttle.given("priority"):
             priority = child.whole(-1000, 1000) or 0
-            if priority:
-                warnings.append(f"{child.path}: caps are first come, first served, a priority changes nothing yet")
     if action is None or verify is None or holdout is None:
         return None
     return Terms(action, category, priority, holdout, verify, test)

@@ -11,7 +11,16 @@ from services.throttle.policy import DEFAULT, Policy
 from services.throttle.store import Store
 from shared.clock import Clock
 from shared.errors import RequestRefused, RetryLater, StartError
-from shared.messages import Forecast, Forecasted, GetPolicy, PolicyFound, PolicyPut, PutPolicy
+from shared.messages import (
+    Forecast,
+    Forecasted,
+    GetPolicy,
+    ListPolicies,
+    PoliciesListed,
+    PolicyFound,
+    PolicyPut,
+    PutPolicy,
+)
 
 log = structlog.get_logger()
 
@@ -41,7 +50,7 @@ class Policies:
     async def follow(self, version: int) -> None:
         """Raises ``RetryLater`` if the document is of a kind that only a newer release knows."""
         try:
-            policy = document.read(await self._store.policy(version))
+            policy = document.read(await self._store.policy(version) or "")
         except document.PolicyError as error:
             raise RetryLater(5, f"version {version} of the policy cannot be read: {error}") from None
         self.in_force = InForce(version, policy)
@@ -75,8 +84,13 @@ class Policies:
         return Forecasted([(decision.outcome, decision.reason) for decision in decisions])
 
     async def on_get(self, request: GetPolicy) -> PolicyFound:
+        if request.version:
+            return PolicyFound(request.version, await self._store.policy(request.version) or "")
         version, text = await self._store.current_policy()
         return PolicyFound(version, text or DEFAULT_DOCUMENT)
+
+    async def on_list(self, request: ListPolicies) -> PoliciesListed:
+        return PoliciesListed(await self._store.policies())
 
 
 def _from_file(path: str) -> str:

@@ -32,11 +32,12 @@ REQUESTS = {
     "tracker": {"consents.get"},
     "state": {"rules.evaluate", "people.get.3"},
     "rule_evaluator": {"history.read", "history.links", "policy.forecast"},
-    "throttle": set[str](),
+    "throttle": {"people.get.3"},
     "mailer": {"rules.verify", "people.get.3", "consents.check"},
     "operator": {
         *("rules.evaluate", "rules.verify", "rules.put", "rules.list", "rules.get", "rules.delete", "rules.schema"),
         *("rules.explain", "rules.backtest", "policy.put", "policy.get", "policy.forecast", "suppressions.put"),
+        *("policy.list", "policy.replay", "policy.waiting"),
         *("people.get.3", "sweep.progress", "results.get"),
     },
 }

@@ -63,7 +63,6 @@ def test_what_is_taken_but_does_nothing_yet_is_a_warning() -> None:
     assert reading.rule.terms.action.coupon == "winback-10"
     assert reading.warnings == [
         "action.email.coupon: coupon codes are not handed out yet, the mail goes without one",
-        "throttle.priority: caps are first come, first served, a priority changes nothing yet",
     ]
 
 
