@@ -659,6 +659,48 @@ class Forecasted(Struct):
     decisions: list[tuple[str, str]]
 
 
+class Replay(Struct):
+    """Request on ``policy.replay``: what ``document`` would have made of the triggers that came since ``since``."""
+
+    document: str
+    since: Instant
+
+
+class PartReplayed(Struct, frozen=True):
+    """``part``: a path in the policy, or ``consent``, ``holdout``, ``expiry``. ``says``: what stands there. ``stopped`` and
+    ``put_off``: how many triggers."""
+
+    part: str
+    says: str
+    stopped: int = 0
+    put_off: int = 0
+
+
+class RuleReplayed(Struct, frozen=True):
+    """``sent``: as it was; ``would_send``: as it would have been; ``stopped``: how many, by part."""
+
+    rule: str
+    triggers: int
+    sent: int
+    would_send: int
+    stopped: dict[str, int] = {}
+
+
+class Replayed(Struct, frozen=True):
+    """Reply to ``Replay``. ``gained``, ``lost``: triggers that would have been sent and were not, and the other way round.
+    ``zones_unknown``: triggers of people whose time zone then was not asked for, or not known. ``errors``: of the document."""
+
+    triggers: int = 0
+    sent: int = 0
+    would_send: int = 0
+    gained: int = 0
+    lost: int = 0
+    zones_unknown: int = 0
+    parts: list[PartReplayed] = []
+    rules: list[RuleReplayed] = []
+    errors: list[str] = []
+
+
 class Suppress(Struct):
     """Request on ``suppressions.put``: send nothing to this person any more (``remove``: lift that)."""
 

@@ -9,15 +9,15 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from services.throttle.decide import CONSENT, SETTLE, Decision, Deferral, Sent, Standing, decide_together, settle
+from services.throttle.decide import SETTLE, Decision, Deferral, Sent, Standing, decide_together, settle
 from services.throttle.policy import Policy
 from shared.clock import Instant
 from shared.messages import ForecastFiring, Terms, Trigger
 
 
 class Firing(Struct, frozen=True):
-    """A trigger as the throttle got it at ``at``. ``aliases``: who turned out to be the person. ``refused``: why nothing at all was
-    to be sent to the person, whatever the policy. ``ended``: when, if it was sent, it came to nothing and gave its place back.
+    """A trigger as the throttle got it at ``at``. ``aliases``: who turned out to be the person. ``fixed``: what was decided
+    of it whatever the policy, as where the person wants no mail. ``ended``: when, if it was sent, it came to nothing and gave its place back.
     ``zone``: the person's time zone, if it is known."""
 
     person: str
@@ -26,7 +26,7 @@ class Firing(Struct, frozen=True):
     terms: Terms
     aliases: Sequence[str] = ()
     expires: Instant | None = None
-    refused: str = ""
+    fixed: Decision | None = None
     ended: Instant | None = None
     zone: str = ""
 
@@ -80,8 +80,8 @@ class _Play:
                 self._decide([each for each in others if self._due[each] <= due], names, due)
 
     def _arrive(self, number: int, firing: Firing) -> None:
-        if firing.refused:
-            self._played[number] = Decision("suppressed", firing.at, firing.refused, CONSENT)
+        if firing.fixed is not None:
+            self._played[number] = firing.fixed
             return
         if self._policy.settle:
             _, others = self._together(firing)

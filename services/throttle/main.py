@@ -20,6 +20,7 @@ from shared.messages import (
     GetWaiting,
     ListPolicies,
     PutPolicy,
+    Replay,
     Suppress,
     Trigger,
 )
@@ -48,6 +49,7 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
             Endpoint(subjects.POLICY_GET, GetPolicy, policies.on_get),
             Endpoint(subjects.POLICY_LIST, ListPolicies, policies.on_list),
             Endpoint(subjects.POLICY_FORECAST, Forecast, policies.on_forecast),
+            Endpoint(subjects.POLICY_REPLAY, Replay, policies.on_replay),
             Endpoint(subjects.POLICY_WAITING, GetWaiting, returning.on_get_waiting),
             Endpoint(subjects.CONSENTS_GET, GetConsents, outcomes.on_get_consents),
             Endpoint(subjects.CONSENTS_CHECK, CheckConsent, outcomes.on_check_consent),

@@ -1,5 +1,6 @@
 """The policy in force: put by an operator or a file, read by every decision."""
 
+import asyncio
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ import structlog
 from services.throttle import document
 from services.throttle.forecast import forecast
 from services.throttle.policy import DEFAULT, Policy
+from services.throttle.replay import replay
 from services.throttle.store import Store
 from shared.clock import Clock
 from shared.errors import RequestRefused, RetryLater, StartError
@@ -20,10 +22,14 @@ from shared.messages import (
     PolicyFound,
     PolicyPut,
     PutPolicy,
+    Replay,
+    Replayed,
 )
 
 log = structlog.get_logger()
 
+MOST_REPLAYED = 500_000
+"""Some 20 s of work, and half a GB of memory."""
 FROM_FILE = "POLICY_FILE"
 
 DEFAULT_DOCUMENT = """\
@@ -82,6 +88,17 @@ class Policies:
             raise RequestRefused(str(error)) from None
         decisions = forecast(policy, request.firings)
         return Forecasted([(decision.outcome, decision.reason) for decision in decisions])
+
+    async def on_replay(self, request: Replay) -> Replayed:
+        """In a thread of its own: it is long work, and deciding goes on. Raises ``RequestRefused`` if it is too long."""
+        try:
+            policy = document.read(request.document)
+        except document.PolicyError as error:
+            return Replayed(errors=error.errors)
+        past = await self._store.past(request.since - policy.horizon, MOST_REPLAYED + 1)
+        if len(past) > MOST_REPLAYED:
+            raise RequestRefused(f"more than {MOST_REPLAYED} triggers were decided since then: ask for a shorter time")
+        return await asyncio.to_thread(replay, policy, past, request.since)
 
     async def on_get(self, request: GetPolicy) -> PolicyFound:
         if request.version:

@@ -15,11 +15,13 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
-from services.throttle.decide import EVERYTHING, Decision, Deferral, Sent, Standing
+from services.throttle.decide import CONSENT, EVERYTHING, Decision, Deferral, Sent, Standing
+from services.throttle.forecast import Firing
+from services.throttle.replay import Past
 from shared import db
 from shared.bus import encode
 from shared.clock import Duration, Instant, from_datetime, to_datetime
-from shared.messages import Consents, PolicyVersion, Trigger, Waits
+from shared.messages import Consents, EmailAction, PolicyVersion, Terms, Trigger, Waits
 
 MIGRATIONS = Path(__file__).parent / "sql" / "migrations"
 _SQL = db.queries(Path(__file__).parent / "sql" / "queries.sql")
@@ -27,6 +29,7 @@ BY_KEY = {"enable_seqscan": "off"}
 """Settings of each session: what the service asks for is found by an index, however small a table was when the question was
 first planned."""
 
+_NO_ACTION = EmailAction("")
 _decode = msgspec.msgpack.Decoder(Trigger).decode
 
 
@@ -154,6 +157,12 @@ class Store:
         }
         return Consents(chosen.pop(EVERYTHING, True), chosen)
 
+    async def past(self, since: Instant, most: int) -> list[Past]:
+        """What was decided after ``since``, in the order in which it came."""
+        async with self._pool.acquire() as connection, connection.transaction(readonly=True):
+            cursor = connection.cursor(_SQL["past"], to_datetime(since), most, prefetch=1000)
+            return [_past(row) async for row in cursor]
+
     # --- The policy ---------------------------------------------------------------------------------------------------
 
     async def policy(self, version: int) -> str | None:
@@ -184,6 +193,23 @@ class Store:
                 return version + 1
 
 
+def _past(row: asyncpg.Record) -> Past:
+    at, released = from_datetime(row["decided_at"]), row["released_at"]
+    decision = Decision(row["outcome"], at, row["reason"], row["by"])
+    firing = Firing(
+        row["person"],
+        row["rule"],
+        from_datetime(row["came_at"]),
+        Terms(_NO_ACTION, category=row["category"], priority=row["priority"]),
+        row["aliases"],
+        from_datetime(row["expires_at"]) if row["expires_at"] else None,
+        decision if decision.by == CONSENT or decision.outcome == "held_out" else None,
+        from_datetime(released) if released else None,
+        row["timezone"],
+    )
+    return Past(firing, decision)
+
+
 def _decided(made: Sequence[Made]) -> list[list[object]]:
     """A column for each of what is recorded of a decision."""
     rows = [
@@ -198,13 +224,12 @@ def _decided(made: Sequence[Made]) -> list[list[object]]:
             to_datetime(one.verdict.at),
             to_datetime(one.asked),
             one.trigger.terms.priority,
-            one.trigger.terms.holdout,
             to_datetime(one.trigger.expires) if one.trigger.expires is not None else None,
         )
         for one in made
         if isinstance(one.verdict, Decision)
     ]
-    return [list(column) for column in zip(*rows, strict=True)] or [[]] * 12
+    return [list(column) for column in zip(*rows, strict=True)] or [[]] * 11
 
 
 def _put_off(made: Sequence[Made]) -> list[list[object]]:

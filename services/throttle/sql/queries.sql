@@ -26,7 +26,7 @@ SELECT throttle.suppressed($1) AS suppressed, throttle.unwanted($1) AS unwanted;
 
 -- name: record  Store what was found about triggers of $1, who are one person, if nothing about any of them has changed since the look
 -- ($2, in the same order); answers whether it was so. They are gone through in the order of their names, so that two who decide never
--- wait for each other in a circle. Decided, a place for each: $3 to $14; put off: $15 to $20. $21: their time zone, if it was asked for.
+-- wait for each other in a circle. Decided, a place for each: $3 to $13; put off: $14 to $19. $20: their time zone, if it is known.
 WITH moved AS (
     INSERT INTO throttle.people (person, revision)
     SELECT person, 1 FROM unnest($1::text[], $2::bigint[]) AS seen (person, revision) ORDER BY person
@@ -39,19 +39,19 @@ unmoved AS (
 ),
 decided AS (
     INSERT INTO throttle.decisions (trigger_id, person, rule, category, outcome, reason, by, decided_at, asked_at, aliases, priority,
-                                    holdout, expires_at, timezone)
+                                    expires_at, timezone)
     SELECT trigger_id, person, rule, category, outcome, reason, by, decided_at, asked_at, array_remove($1, person), priority,
-           holdout, expires_at, $21
+           expires_at, $20
     FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::timestamptz[],
-                $11::timestamptz[], $12::int[], $13::real[], $14::timestamptz[])
-         AS made (trigger_id, person, rule, category, outcome, reason, by, decided_at, asked_at, priority, holdout, expires_at)
+                $11::timestamptz[], $12::int[], $13::timestamptz[])
+         AS made (trigger_id, person, rule, category, outcome, reason, by, decided_at, asked_at, priority, expires_at)
     WHERE (SELECT so FROM unmoved)
     ON CONFLICT (trigger_id) DO NOTHING
 ),
 put_off AS (
     INSERT INTO throttle.waiting (trigger_id, people, due, by, reason, asked_at, trigger)
     SELECT trigger_id, $1, due, by, reason, asked_at, trigger
-    FROM unnest($15::text[], $16::timestamptz[], $17::text[], $18::text[], $19::timestamptz[], $20::bytea[])
+    FROM unnest($14::text[], $15::timestamptz[], $16::text[], $17::text[], $18::timestamptz[], $19::bytea[])
          AS made (trigger_id, due, by, reason, asked_at, trigger)
     WHERE (SELECT so FROM unmoved)
     ON CONFLICT (trigger_id) DO UPDATE
@@ -123,6 +123,11 @@ FROM (
     SELECT DISTINCT category, true FROM throttle.decisions WHERE person = $1 AND outcome = 'send' AND released_at IS NULL
 ) AS known
 GROUP BY category ORDER BY category;
+
+-- name: past  What was decided after $1, in the order in which it came, $2 at most.
+SELECT person, aliases, rule, category, priority, expires_at, timezone, outcome, reason, by, decided_at, released_at,
+       coalesce(asked_at, decided_at) AS came_at
+FROM throttle.decisions WHERE decided_at > $1 ORDER BY came_at, trigger_id LIMIT $2;
 
 -- name: policies  Every version, the first one first.
 SELECT version, put_at, put_by FROM throttle.policies ORDER BY version;
