@@ -142,6 +142,17 @@ THROTTLE_DECISIONS = Counter(
 THROTTLE_RACES = Counter(
     "beckon_throttle_races_total", "Decisions made anew because something about the person had changed meanwhile."
 )
+THROTTLE_DEFERRED = Gauge(
+    "beckon_throttle_deferred", "Triggers that wait for their time, of all replicas together; each tells the same."
+)
+THROTTLE_DEFERRALS = Counter(
+    "beckon_throttle_deferrals_total", "Triggers put off, by settle, quiet_hours, windows, spacing.", ["by"]
+)
+THROTTLE_RETURN_LATENESS_S = Histogram(
+    "beckon_throttle_return_lateness_seconds",
+    "From the instant until which a trigger was put off to its being decided and published.",
+    buckets=FAST_S,
+)
 
 # --- Mailer -----------------------------------------------------------------------------------------------------------
 

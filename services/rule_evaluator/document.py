@@ -115,8 +115,6 @@ def _terms(place: Place, found: Actions, warnings: list[str], *, test: bool) -> 
             category = child.text(LABEL, A_LABEL) or category
         if child := throttle.given("priority"):
             priority = child.whole(-1000, 1000) or 0
-            if priority:
-                warnings.append(f"{child.path}: caps are first come, first served, a priority changes nothing yet")
     if not any(found) or verify is None or holdout is None:
         return None
     mail = found.mails[0].action if found.mails else None

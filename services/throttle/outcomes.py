@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import structlog
 
-from services.throttle.policy import EVERYTHING, refusal
+from services.throttle.decide import EVERYTHING, refusal
 from services.throttle.store import Store
 from shared.clock import Clock
 from shared.errors import InvalidMessage

@@ -1,5 +1,6 @@
 """The policy in force: put by an operator or a file, read by every decision."""
 
+import asyncio
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,13 +9,27 @@ import structlog
 from services.throttle import document
 from services.throttle.forecast import forecast
 from services.throttle.policy import DEFAULT, Policy
+from services.throttle.replay import replay
 from services.throttle.store import Store
 from shared.clock import Clock
 from shared.errors import RequestRefused, RetryLater, StartError
-from shared.messages import Forecast, Forecasted, GetPolicy, PolicyFound, PolicyPut, PutPolicy
+from shared.messages import (
+    Forecast,
+    Forecasted,
+    GetPolicy,
+    ListPolicies,
+    PoliciesListed,
+    PolicyFound,
+    PolicyPut,
+    PutPolicy,
+    Replay,
+    Replayed,
+)
 
 log = structlog.get_logger()
 
+MOST_REPLAYED = 500_000
+"""Some 20 s of work, and half a GB of memory."""
 FROM_FILE = "POLICY_FILE"
 
 DEFAULT_DOCUMENT = """\
@@ -41,7 +56,7 @@ class Policies:
     async def follow(self, version: int) -> None:
         """Raises ``RetryLater`` if the document is of a kind that only a newer release knows."""
         try:
-            policy = document.read(await self._store.policy(version))
+            policy = document.read(await self._store.policy(version) or "")
         except document.PolicyError as error:
             raise RetryLater(5, f"version {version} of the policy cannot be read: {error}") from None
         self.in_force = InForce(version, policy)
@@ -74,9 +89,25 @@ class Policies:
         decisions = forecast(policy, request.firings)
         return Forecasted([(decision.outcome, decision.reason) for decision in decisions])
 
+    async def on_replay(self, request: Replay) -> Replayed:
+        """In a thread of its own: it is long work, and deciding goes on. Raises ``RequestRefused`` if it is too long."""
+        try:
+            policy = document.read(request.document)
+        except document.PolicyError as error:
+            return Replayed(errors=error.errors)
+        past = await self._store.past(request.since - policy.horizon, MOST_REPLAYED + 1)
+        if len(past) > MOST_REPLAYED:
+            raise RequestRefused(f"more than {MOST_REPLAYED} triggers were decided since then: ask for a shorter time")
+        return await asyncio.to_thread(replay, policy, past, request.since)
+
     async def on_get(self, request: GetPolicy) -> PolicyFound:
+        if request.version:
+            return PolicyFound(request.version, await self._store.policy(request.version) or "")
         version, text = await self._store.current_policy()
         return PolicyFound(version, text or DEFAULT_DOCUMENT)
+
+    async def on_list(self, request: ListPolicies) -> PoliciesListed:
+        return PoliciesListed(await self._store.policies())
 
 
 def _from_file(path: str) -> str:

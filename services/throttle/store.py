@@ -12,25 +12,55 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import asyncpg
+import msgspec
 from msgspec import Struct
 
-from services.throttle.policy import EVERYTHING, Decision, Sent, Standing
+from services.throttle.decide import CONSENT, EVERYTHING, Decision, Deferral, Sent, Standing
+from services.throttle.forecast import Firing
+from services.throttle.replay import Past
 from shared import db
+from shared.bus import encode
 from shared.clock import Duration, Instant, from_datetime, to_datetime
-from shared.messages import Consents, Trigger
+from shared.messages import Consents, EmailAction, PolicyVersion, Terms, Trigger, Waits
 
 MIGRATIONS = Path(__file__).parent / "sql" / "migrations"
 _SQL = db.queries(Path(__file__).parent / "sql" / "queries.sql")
+BY_KEY = {"enable_seqscan": "off"}
+"""Settings of each session: what the service asks for is found by an index, however small a table was when the question was
+first planned."""
+
+_NO_ACTION = EmailAction("")
+_decode = msgspec.msgpack.Decoder(Trigger).decode
+
+
+class Waiting(Struct, frozen=True):
+    """A trigger to be decided at ``due``. ``asked``: when the throttle first had it in hand. ``by``: what put it off. ``tries``: how often it
+    was taken since."""
+
+    trigger: Trigger
+    asked: Instant
+    due: Instant
+    by: str = ""
+    tries: int = 0
 
 
 class Look(Struct, frozen=True):
-    """What the store knows of a trigger. ``decided`` is set if it was decided before. ``policy`` is the version in force,
-    0 if none was ever put. ``revisions``: of the person, and of who turned out to be the person."""
+    """What the store knows of a trigger. ``decided`` is set if it was decided before, ``waits`` if it was put off. ``policy`` is
+    the version in force, 0 if none was ever put. ``revisions``: of those who were asked about, in order."""
 
     revisions: tuple[int, ...]
     policy: int
     standing: Standing
     decided: Decision | None
+    waits: bool
+
+
+class Made(Struct, frozen=True):
+    """What was found about a trigger."""
+
+    trigger: Trigger
+    asked: Instant
+    verdict: Decision | Deferral
 
 
 class Store:
@@ -39,16 +69,23 @@ class Store:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
-    async def look(self, trigger: Trigger, horizon: Duration, now: Instant) -> Look:
-        row = await self._pool.fetchrow(_SQL["look"], trigger.id, _everybody(trigger), to_datetime(now - horizon))
+    async def look(self, trigger_id: str, people: Sequence[str], horizon: Duration, now: Instant) -> Look:
+        """``people``: the person, and who turned out to be the same."""
+        row = await self._pool.fetchrow(_SQL["look"], trigger_id, people, to_datetime(now - horizon))
         assert row is not None, "the query answers exactly one row"
         sends = tuple(
             Sent(rule, category, from_datetime(at))
             for rule, category, at in zip(row["rules"], row["categories"], row["instants"], strict=True)
         )
-        decided = row["outcome"] and Decision(row["outcome"], from_datetime(row["decided_at"]), row["reason"])
+        decided = row["outcome"] and Decision(
+            row["outcome"], from_datetime(row["decided_at"]), row["reason"], row["by"]
+        )
         return Look(
-            tuple(row["revisions"]), row["policy"], Standing(sends, row["suppressed"], row["unwanted"]), decided
+            tuple(row["revisions"]),
+            row["policy"],
+            Standing(sends, row["suppressed"], row["unwanted"]),
+            decided,
+            row["waits"],
         )
 
     async def standing(self, person: str, aliases: Sequence[str]) -> Standing:
@@ -57,20 +94,48 @@ class Store:
         assert row is not None, "the query answers exactly one row"
         return Standing((), row["suppressed"], row["unwanted"])
 
-    async def record(self, trigger: Trigger, decision: Decision, revisions: Sequence[int]) -> bool:
-        """False if something about the person has changed since ``revisions``, and nothing was stored."""
-        row = await self._pool.fetchrow(
-            _SQL["record"],
-            trigger.id,
-            _everybody(trigger),
-            revisions,
-            trigger.rule,
-            trigger.terms.category,
-            decision.outcome,
-            decision.reason,
-            to_datetime(decision.at),
-        )
-        return row is not None
+    async def record(
+        self, people: Sequence[str], revisions: Sequence[int], made: Sequence[Made], zone: str = ""
+    ) -> bool:
+        """False if something about ``people`` has changed since ``revisions``, and nothing was stored."""
+        recorded = await self._pool.fetchval(_SQL["record"], people, revisions, *_decided(made), *_put_off(made), zone)
+        return bool(recorded)
+
+    # --- What waits ---------------------------------------------------------------------------------------------------
+
+    async def others(self, people: Sequence[str]) -> tuple[list[Waiting], set[str]]:
+        """What waits of ``people``, who are one person, and whose that is altogether. To be asked after a look: what changes
+        in between is noticed when something is recorded."""
+        rows = await self._pool.fetch(_SQL["others"], people)
+        waiting = [Waiting(_decode(row[0]), from_datetime(row[1]), from_datetime(row[2]), row[3]) for row in rows]
+        return waiting, {person for row in rows for person in row["people"]}
+
+    async def take(self, now: Instant, until: Instant, limit: int) -> list[Waiting]:
+        """What is due, earliest first, which nobody else gets before ``until``."""
+        rows = await self._pool.fetch(_SQL["take"], to_datetime(now), to_datetime(until), limit)
+        taken = [
+            Waiting(_decode(data), from_datetime(asked), from_datetime(due), by, tries)
+            for data, asked, due, by, tries in rows
+        ]
+        return sorted(taken, key=lambda waiting: waiting.due)
+
+    async def forget(self, trigger_ids: Sequence[str]) -> None:
+        """They were decided, and what was decided is published."""
+        await self._pool.execute(_SQL["forget"], trigger_ids)
+
+    async def next_due(self, now: Instant) -> Instant | None:
+        due = await self._pool.fetchval(_SQL["next_due"], to_datetime(now))
+        return from_datetime(due) if due is not None else None
+
+    async def waiting(self) -> int:
+        count: int = await self._pool.fetchval(_SQL["waiting"])
+        return count
+
+    async def waiting_of(self, people: Sequence[str]) -> list[Waits]:
+        rows = await self._pool.fetch(_SQL["waiting_of"], people)
+        return [Waits(row["trigger_id"], from_datetime(row["due"]), row["by"], row["reason"]) for row in rows]
+
+    # --- What becomes of sends, and what people choose ----------------------------------------------------------------
 
     async def release(self, trigger_id: str, now: Instant) -> bool:
         """True if a decision to send was released by this; false if there is none, or it was before."""
@@ -92,10 +157,22 @@ class Store:
         }
         return Consents(chosen.pop(EVERYTHING, True), chosen)
 
-    async def policy(self, version: int) -> str:
-        document = await self._pool.fetchval(_SQL["policy"], version)
-        assert isinstance(document, str), "versions are never deleted"
+    async def past(self, since: Instant, most: int) -> list[Past]:
+        """What was decided after ``since``, in the order in which it came."""
+        async with self._pool.acquire() as connection, connection.transaction(readonly=True):
+            cursor = connection.cursor(_SQL["past"], to_datetime(since), most, prefetch=1000)
+            return [_past(row) async for row in cursor]
+
+    # --- The policy ---------------------------------------------------------------------------------------------------
+
+    async def policy(self, version: int) -> str | None:
+        """None if there is no such version."""
+        document: str | None = await self._pool.fetchval(_SQL["policy"], version)
         return document
+
+    async def policies(self) -> list[PolicyVersion]:
+        rows = await self._pool.fetch(_SQL["policies"])
+        return [PolicyVersion(row["version"], from_datetime(row["put_at"]), row["put_by"]) for row in rows]
 
     async def current_policy(self) -> tuple[int, str]:
         """Version 0 and an empty document if none was ever put."""
@@ -116,6 +193,56 @@ class Store:
                 return version + 1
 
 
-def _everybody(trigger: Trigger) -> list[str]:
-    """The person first, and everybody who turned out to be the person."""
-    return list(dict.fromkeys([trigger.person, *trigger.aliases]))
+def _past(row: asyncpg.Record) -> Past:
+    at, released = from_datetime(row["decided_at"]), row["released_at"]
+    decision = Decision(row["outcome"], at, row["reason"], row["by"])
+    firing = Firing(
+        row["person"],
+        row["rule"],
+        from_datetime(row["came_at"]),
+        Terms(_NO_ACTION, category=row["category"], priority=row["priority"]),
+        row["aliases"],
+        from_datetime(row["expires_at"]) if row["expires_at"] else None,
+        decision if decision.by == CONSENT or decision.outcome == "held_out" else None,
+        from_datetime(released) if released else None,
+        row["timezone"],
+    )
+    return Past(firing, decision)
+
+
+def _decided(made: Sequence[Made]) -> list[list[object]]:
+    """A column for each of what is recorded of a decision."""
+    rows = [
+        (
+            one.trigger.id,
+            one.trigger.person,
+            one.trigger.rule,
+            one.trigger.terms.category,
+            one.verdict.outcome,
+            one.verdict.reason,
+            one.verdict.by,
+            to_datetime(one.verdict.at),
+            to_datetime(one.asked),
+            one.trigger.terms.priority,
+            to_datetime(one.trigger.expires) if one.trigger.expires is not None else None,
+        )
+        for one in made
+        if isinstance(one.verdict, Decision)
+    ]
+    return [list(column) for column in zip(*rows, strict=True)] or [[]] * 11
+
+
+def _put_off(made: Sequence[Made]) -> list[list[object]]:
+    rows = [
+        (
+            one.trigger.id,
+            to_datetime(one.verdict.until),
+            one.verdict.by,
+            one.verdict.reason,
+            to_datetime(one.asked),
+            encode(one.trigger),
+        )
+        for one in made
+        if isinstance(one.verdict, Deferral)
+    ]
+    return [list(column) for column in zip(*rows, strict=True)] or [[]] * 6

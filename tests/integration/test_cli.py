@@ -52,6 +52,22 @@ async def test_the_policy_and_suppressions(stack: Stack, tmp_path: Path) -> None
     assert (await beckon(operator, "policy", "show")).out == policy.read_text()
     assert (await beckon(operator, "policy", "show", "--json")).json()["version"] == 1
 
+    first = policy.read_text()
+    policy.write_text("caps: []\n")
+    assert (await beckon(operator, "policy", "apply", str(policy))).out == "policy: version 2\n"
+    assert (await beckon(operator, "policy", "show", "1")).out == first
+    assert (await beckon(operator, "policy", "rollback", "1")).out == "policy: version 3 is version 1 again\n"
+    assert (await beckon(operator, "policy", "rollback", "3")).out == "it is in force\n"
+    assert (await beckon(operator, "policy", "show")).out == first
+    table = (await beckon(operator, "policy", "list")).out.splitlines()
+    assert [line.split()[0] for line in table] == ["version", "1", "2", "3"]
+    listed = (await beckon(operator, "policy", "list", "--json")).json()
+    assert [(one["version"], one["by"]) for one in listed] == [(1, "a-test"), (2, "a-test"), (3, "a-test")]
+    for command in ("show", "rollback"):
+        assert await beckon(operator, "policy", command, "7") == Ran(
+            1, "", "beckon: there is no version 7 of the policy\n"
+        )
+
     policy.write_text("caps: {}\n")
     refused = await beckon(operator, "policy", "apply", str(policy))
     assert (refused.code, refused.err) == (1, "beckon: the policy was refused\n")

@@ -33,7 +33,7 @@ REQUESTS = {
     "tracker": {"consents.get", "deliveries.report"},
     "state": {"rules.evaluate", "people.get.3"},
     "rule_evaluator": {"history.read", "history.links", "policy.forecast"},
-    "throttle": set[str](),
+    "throttle": {"people.get.3"},
     "mailer": {"rules.verify", "people.get.3", "consents.check"},
     "webhook": {"rules.verify", "people.get.3", "consents.check"},
     "operator": {
@@ -50,6 +50,7 @@ REQUESTS = {
             "catalogue.get",
         ),
         *("webhooks.list", "webhooks.get", "webhooks.replay", "webhooks.enable"),
+        *("policy.list", "policy.replay", "policy.waiting"),
     },
 }
 SERVERS = {

@@ -167,11 +167,9 @@ async def test_a_flawed_document_is_refused_whole(stack: Stack) -> None:
 
 async def test_what_is_not_done_yet_is_said(stack: Stack) -> None:
     await stack.start("rule_evaluator")
-    answer = await put(
-        stack, CART.replace("{category: nudge}", "{priority: 3}").replace("-reminder}", "-reminder, coupon: ten}")
-    )
+    answer = await put(stack, CART.replace("-reminder}", "-reminder, coupon: ten}"))
     assert answer.changed
-    assert [warning.split(":")[0] for warning in answer.warnings] == ["action.email.coupon", "throttle.priority"]
+    assert [warning.split(":")[0] for warning in answer.warnings] == ["action.email.coupon"]
 
 
 async def test_a_request_that_is_none_is_refused_and_the_next_is_served(stack: Stack) -> None:

@@ -3,9 +3,10 @@ SELECT ARRAY(SELECT coalesce(people.revision, 0) FROM unnest($2::text[]) WITH OR
              LEFT JOIN throttle.people USING (person) ORDER BY place) AS revisions,
        (SELECT coalesce(max(version), 0) FROM throttle.policies) AS policy,
        throttle.suppressed($2) AS suppressed,
-       decisions.outcome, decisions.reason, decisions.decided_at,
+       decisions.outcome, decisions.reason, decisions.by, decisions.decided_at,
        sends.rules, sends.categories, sends.instants,
-       throttle.unwanted($2) AS unwanted
+       throttle.unwanted($2) AS unwanted,
+       EXISTS (SELECT FROM throttle.waiting WHERE waiting.trigger_id = $1) AS waits
 FROM (SELECT $1::text AS trigger_id) AS asked
 LEFT JOIN throttle.decisions USING (trigger_id)
 CROSS JOIN LATERAL (
@@ -16,22 +17,69 @@ CROSS JOIN LATERAL (
     WHERE person = ANY ($2) AND outcome = 'send' AND released_at IS NULL AND decided_at > $3
 ) AS sends;
 
+-- name: others  What of $1, who are one person, waits for a decision.
+SELECT trigger, asked_at, due, by, people FROM throttle.waiting
+WHERE people && $1 AND NOT EXISTS (SELECT FROM throttle.decisions WHERE decisions.trigger_id = waiting.trigger_id);
+
 -- name: standing  What is against sending anything to $1, a person and who turned out to be the person.
 SELECT throttle.suppressed($1) AS suppressed, throttle.unwanted($1) AS unwanted;
 
--- name: record  Store a decision about the first of $2 if nothing about any of them has changed since the look ($3, in the same order);
--- answers a row if it did. They are gone through in the order of their names, so that two who decide never wait for each other in a circle.
+-- name: record  Store what was found about triggers of $1, who are one person, if nothing about any of them has changed since the look
+-- ($2, in the same order); answers whether it was so. They are gone through in the order of their names, so that two who decide never
+-- wait for each other in a circle. Decided, a place for each: $3 to $13; put off: $14 to $19. $20: their time zone, if it is known.
 WITH moved AS (
     INSERT INTO throttle.people (person, revision)
-    SELECT person, 1 FROM unnest($2::text[], $3::bigint[]) AS seen (person, revision) ORDER BY person
+    SELECT person, 1 FROM unnest($1::text[], $2::bigint[]) AS seen (person, revision) ORDER BY person
     ON CONFLICT (person) DO UPDATE SET revision = people.revision + 1
-    WHERE people.revision = ($3::bigint[])[array_position($2::text[], people.person)]
+    WHERE people.revision = ($2::bigint[])[array_position($1::text[], people.person)]
     RETURNING person
+),
+unmoved AS (
+    SELECT (SELECT count(*) FROM moved) = cardinality($1::text[]) AS so
+),
+decided AS (
+    INSERT INTO throttle.decisions (trigger_id, person, rule, category, outcome, reason, by, decided_at, asked_at, aliases, priority,
+                                    expires_at, timezone)
+    SELECT trigger_id, person, rule, category, outcome, reason, by, decided_at, asked_at, array_remove($1, person), priority,
+           expires_at, $20
+    FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::timestamptz[],
+                $11::timestamptz[], $12::int[], $13::timestamptz[])
+         AS made (trigger_id, person, rule, category, outcome, reason, by, decided_at, asked_at, priority, expires_at)
+    WHERE (SELECT so FROM unmoved)
+    ON CONFLICT (trigger_id) DO NOTHING
+),
+put_off AS (
+    INSERT INTO throttle.waiting (trigger_id, people, due, by, reason, asked_at, trigger)
+    SELECT trigger_id, $1, due, by, reason, asked_at, trigger
+    FROM unnest($14::text[], $15::timestamptz[], $16::text[], $17::text[], $18::timestamptz[], $19::bytea[])
+         AS made (trigger_id, due, by, reason, asked_at, trigger)
+    WHERE (SELECT so FROM unmoved)
+    ON CONFLICT (trigger_id) DO UPDATE
+    SET people = excluded.people, due = excluded.due, by = excluded.by, reason = excluded.reason, trigger = excluded.trigger,
+        taken_until = '-infinity', tries = 0
 )
-INSERT INTO throttle.decisions (trigger_id, person, rule, category, outcome, reason, decided_at)
-SELECT $1, ($2::text[])[1], $4, $5, $6, $7, $8 WHERE (SELECT count(*) FROM moved) = cardinality($2::text[])
-ON CONFLICT (trigger_id) DO NOTHING
-RETURNING trigger_id;
+SELECT so FROM unmoved;
+
+-- name: take  Up to $3 of what is due at $1, earliest first, to have in hand until $2.
+UPDATE throttle.waiting SET taken_until = $2, tries = tries + 1
+WHERE trigger_id IN (
+    SELECT trigger_id FROM throttle.waiting WHERE due <= $1 AND taken_until <= $1 ORDER BY due LIMIT $3 FOR UPDATE SKIP LOCKED
+)
+RETURNING trigger, asked_at, due, by, tries;
+
+-- name: forget  What was decided about these is published.
+DELETE FROM throttle.waiting WHERE trigger_id = ANY ($1);
+
+-- name: next_due  The earliest due of all that nobody has in hand at $1.
+SELECT min(due) FROM throttle.waiting WHERE taken_until <= $1;
+
+-- name: waiting  How many wait.
+SELECT count(*) FROM throttle.waiting;
+
+-- name: waiting_of  What of $1, who are one person, waits still.
+SELECT trigger_id, due, by, reason FROM throttle.waiting
+WHERE people && $1 AND NOT EXISTS (SELECT FROM throttle.decisions WHERE decisions.trigger_id = waiting.trigger_id)
+ORDER BY due, trigger_id;
 
 -- name: release  A decision to send came to nothing: give its place in the caps back; answers a row the first time.
 WITH released AS (
@@ -75,6 +123,14 @@ FROM (
     SELECT DISTINCT category, true FROM throttle.decisions WHERE person = $1 AND outcome = 'send' AND released_at IS NULL
 ) AS known
 GROUP BY category ORDER BY category;
+
+-- name: past  What was decided after $1, in the order in which it came, $2 at most.
+SELECT person, aliases, rule, category, priority, expires_at, timezone, outcome, reason, by, decided_at, released_at,
+       coalesce(asked_at, decided_at) AS came_at
+FROM throttle.decisions WHERE decided_at > $1 ORDER BY came_at, trigger_id LIMIT $2;
+
+-- name: policies  Every version, the first one first.
+SELECT version, put_at, put_by FROM throttle.policies ORDER BY version;
 
 -- name: policy  A version of the policy.
 SELECT document FROM throttle.policies WHERE version = $1;

@@ -69,15 +69,12 @@ def test_an_unknown_way_with_uncertain_mails_is_told() -> None:
     assert reading.errors == ["action.email.uncertain: 'retry' is not one of hold, retry_once"]
 
 
-def test_what_is_taken_but_does_nothing_yet_is_a_warning() -> None:
+def test_a_coupon_and_a_priority() -> None:
     text = MINIMAL.replace("template: t", "template: t, coupon: winback-10") + "throttle: {priority: 10}\n"
     reading = parse_document(text)
     assert reading.rule is not None
-    assert reading.rule.terms.priority == 10
-    assert reading.rule.terms.action.coupon == "winback-10"
-    assert reading.warnings == [
-        "throttle.priority: caps are first come, first served, a priority changes nothing yet",
-    ]
+    assert reading.rule.terms == Terms(EmailAction("t", "winback-10"), priority=10)
+    assert reading.warnings == []
 
 
 def test_names_of_events_are_written_as_the_site_likes() -> None:

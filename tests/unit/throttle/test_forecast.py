@@ -3,9 +3,10 @@
 import itertools
 from collections.abc import Iterable
 
+from services.throttle.decide import Decision, held_out
 from services.throttle.forecast import forecast
-from services.throttle.policy import DEFAULT, Cap, Decision, Policy, held_out
-from shared.clock import DAY, HOUR, SECOND, Instant
+from services.throttle.policy import DEFAULT, Cap, Policy
+from shared.clock import DAY, HOUR, SECOND, Instant, rfc3339
 from shared.messages import EmailAction, ForecastFiring, Terms
 
 NOON = 1_760_000_000 * SECOND
@@ -32,7 +33,8 @@ def test_without_caps_everything_is_sent() -> None:
 def test_each_decision_is_made_at_the_instant_of_its_firing() -> None:
     first, second = forecast(DEFAULT, [firing(NOON), firing(NOON + HOUR)])
     assert first == Decision("send", NOON)
-    assert second == Decision("suppressed", NOON + HOUR, "cap: 1 per 24h for rule cart")
+    reason = f"cap: 1 per 24h for rule cart; rule cart was sent at {rfc3339(NOON)}"
+    assert second == Decision("suppressed", NOON + HOUR, reason, "caps[0]")
 
 
 def test_a_cap_of_a_rule_counts_that_rule_only() -> None:
@@ -57,7 +59,7 @@ def test_a_cap_of_all_counts_everything() -> None:
     firings = [firing(NOON + number, rule=f"rule-{number}", category=f"c-{number}") for number in range(4)]
     decisions = forecast(Policy((Cap(3, DAY, "all"),)), firings)
     assert [decision.outcome for decision in decisions] == ["send", "send", "send", "suppressed"]
-    assert decisions[3].reason == "cap: 3 per 24h overall"
+    assert decisions[3].reason.startswith("cap: 3 per 24h overall; rule rule-2 was sent at ")
 
 
 def test_a_window_rolls_and_is_open_at_its_old_end() -> None:
@@ -81,7 +83,7 @@ def test_a_long_window_still_counts_what_a_short_one_has_forgotten() -> None:
     policy = Policy((Cap(1, DAY, "rule"), Cap(3, 7 * DAY, "all")))
     decisions = forecast(policy, [firing(NOON + day * DAY) for day in range(9)])
     assert [decision.outcome for decision in decisions] == ["send"] * 3 + ["suppressed"] * 4 + ["send"] * 2
-    assert {decision.reason for decision in decisions[3:7]} == {"cap: 3 per 7d overall"}
+    assert {decision.reason.partition(";")[0] for decision in decisions[3:7]} == {"cap: 3 per 7d overall"}
 
 
 def test_people_have_caps_of_their_own() -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
+from services.throttle.decide import EVERYTHING
 from services.throttle.outcomes import Choice, choice, ends_sending, gives_back
-from services.throttle.policy import EVERYTHING
 from shared.errors import InvalidMessage
 from shared.messages import EmailAction, Terms, Trigger, outcome
 

@@ -5,20 +5,10 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from services.throttle.policy import (
-    DEFAULT,
-    EVERYTHING,
-    Cap,
-    Decision,
-    Policy,
-    Sent,
-    Standing,
-    decide,
-    effects,
-    held_out,
-    text,
-)
-from shared.clock import DAY, HOUR, MINUTE, SECOND
+from services.throttle.decide import EVERYTHING, Decision, Sent, Standing, decide, held_out
+from services.throttle.effects import effects
+from services.throttle.policy import DEFAULT, Cap, Policy, text
+from shared.clock import DAY, HOUR, MINUTE, SECOND, rfc3339
 from shared.messages import EmailAction, Event, SendEmail, SendWebhook, Stamps, Terms, Trigger, WebhookAction
 
 NOW = 1_760_000_000 * SECOND
@@ -41,19 +31,23 @@ def test_the_first_trigger_is_sent() -> None:
 
 def test_a_second_one_of_the_same_rule_within_a_day_is_not() -> None:
     decision = decide(fired(), Standing(sent(23 * HOUR)), DEFAULT, NOW)
-    assert decision == Decision("suppressed", NOW, "cap: 1 per 24h for rule cart-abandonment")
+    reason = f"cap: 1 per 24h for rule cart-abandonment; rule cart-abandonment was sent at {rfc3339(NOW - 23 * HOUR)}"
+    assert decision == Decision("suppressed", NOW, reason, "caps[0]")
 
 
 def test_a_third_one_of_any_rule_within_a_day_is_not() -> None:
     earlier = sent(HOUR, rule="win-back") + sent(2 * HOUR, rule="high-value-interest")
-    assert decide(fired(), Standing(earlier), DEFAULT, NOW).reason == "cap: 2 per 24h overall"
+    reason = f"cap: 2 per 24h overall; rule win-back was sent at {rfc3339(NOW - HOUR)}"
+    assert decide(fired(), Standing(earlier), DEFAULT, NOW) == Decision("suppressed", NOW, reason, "caps[1]")
     assert decide(fired(), Standing(earlier[:1]), DEFAULT, NOW).outcome == "send"
 
 
 def test_a_category_counts_its_own_sends_only() -> None:
     policy = Policy((Cap(2, 7 * DAY, "category"),))
     nudges = sent(DAY, 2 * DAY, rule="win-back")
-    assert decide(fired(), Standing(nudges), policy, NOW).reason == "cap: 2 per 7d for category nudge"
+    assert decide(fired(), Standing(nudges), policy, NOW).reason.startswith(
+        "cap: 2 per 7d for category nudge; rule win"
+    )
     assert decide(fired(category="news"), Standing(nudges), policy, NOW).outcome == "send"
 
 
@@ -67,8 +61,9 @@ def test_a_window_is_open_at_its_old_end_and_counts_what_a_faster_clock_decided(
 
 def test_the_first_exhausted_cap_of_the_policy_names_the_reason() -> None:
     policy = Policy((Cap(5, DAY, "all"), Cap(1, 2 * HOUR + 30 * MINUTE, "rule"), Cap(1, DAY, "all")))
-    reason = decide(fired(), Standing(sent(HOUR)), policy, NOW).reason
-    assert reason == "cap: 1 per 2h30m for rule cart-abandonment"
+    decision = decide(fired(), Standing(sent(HOUR)), policy, NOW)
+    assert decision.reason.startswith("cap: 1 per 2h30m for rule cart-abandonment; ")
+    assert decision.by == "caps[1]"
 
 
 def test_without_caps_everything_is_sent() -> None:
@@ -77,12 +72,12 @@ def test_without_caps_everything_is_sent() -> None:
 
 def test_nothing_is_sent_to_somebody_on_the_suppression_list() -> None:
     decision = decide(fired(holdout=1.0), Standing(suppressed="complaint"), DEFAULT, NOW)
-    assert decision == Decision("suppressed", NOW, "suppressed: complaint")
+    assert decision == Decision("suppressed", NOW, "suppressed: complaint", "consent")
 
 
 def test_what_expired_is_not_sent_and_takes_no_place_in_a_cap() -> None:
     decision = decide(fired(expires=NOW - 90 * SECOND), Standing(suppressed="complaint"), DEFAULT, NOW)
-    assert decision == Decision("expired", NOW, "expired 1m30s before it was decided")
+    assert decision == Decision("expired", NOW, "expired 1m30s before it was decided", "expiry")
     assert decide(fired(expires=NOW), Standing(), DEFAULT, NOW).outcome == "send"
 
 
@@ -119,7 +114,7 @@ class TestHoldOut:
 
     def test_a_held_out_person_is_decided_as_such(self) -> None:
         decision = decide(fired(holdout=1.0), Standing(), DEFAULT, NOW)
-        assert decision == Decision("held_out", NOW, "held out: 1 of all people, to measure lift")
+        assert decision == Decision("held_out", NOW, "held out: 1 of all people, to measure lift", "holdout")
 
 
 HELD_AT_A_TENTH = [12, 14, 34, 36]
