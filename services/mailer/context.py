@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from services.mailer.cleaning import Cleaner
 from services.mailer.locales import Reader, reader
-from services.mailer.products import Product, in_cart, looked_at
+from services.mailer.products import Product, in_cart, looked_at, ordered
 from shared.clock import rfc3339
 from shared.messages import HistoryEvent, Person, Trigger
 
@@ -16,6 +16,7 @@ VARIABLES: Mapping[str, frozenset[str]] = {
     "events": frozenset(),
     "products": frozenset(),
     "cart": frozenset(),
+    "order": frozenset({"id", "total", "currency", "products"}),
     "recommended": frozenset(),
     "coupon": frozenset({"code", "text", "expires"}),
     "rule": frozenset({"id", "version"}),
@@ -49,7 +50,7 @@ def context(
     coupon: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """``products``: looked at or put in the cart, those of the events that fired the rule first. ``cart``: what is in the
-    cart still. ``events``: those that fired the rule, oldest first. ``unsubscribe_url``: empty where there is none.
+    cart still. ``order``: what was bought, if that fired the rule. ``events``: those that fired the rule, oldest first. ``unsubscribe_url``: empty where there is none.
 
     Whatever people and sites sent is bounded, and free of characters that do something other than be read.
     """
@@ -60,6 +61,7 @@ def context(
         "events": [clean(_event(event)) for event in trigger.because[:MOST_EVENTS]],
         "products": clean(looked_at(trigger.because, person.history)[:MOST_PRODUCTS]),
         "cart": clean(in_cart(trigger.because, person.history)[:MOST_PRODUCTS]),
+        "order": clean(ordered(trigger.because, person.history)),
         "recommended": clean(list(recommended)[:MOST_PRODUCTS]),
         "coupon": clean(dict(coupon)) if coupon else None,
         "rule": {"id": trigger.rule, "version": trigger.version},

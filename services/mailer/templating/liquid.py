@@ -17,6 +17,7 @@ from liquid.builtin.expressions.primitive import RangeLiteral
 from liquid.builtin.tags.for_tag import ForNode, ForTag
 from liquid.exceptions import LoopIterationLimitError, OutputStreamLimitError, ResourceLimitError
 from liquid.expression import Expression
+from liquid.undefined import UNDEFINED
 
 from services.mailer.locales import Reader
 from services.mailer.templating import filters
@@ -26,8 +27,9 @@ TURNS = 10_000
 """Of a loop, with those around it."""
 OUTPUT = 512 * 1024
 """Characters."""
-_OFTEN = 32
-"""Pieces of output between two looks at the clock, which costs 0.3 µs."""
+_LOOK = 2000
+_OFTEN = 16
+"""Pieces of work between two looks at the clock, which costs 0.4 µs."""
 
 
 class Meter:
@@ -35,9 +37,16 @@ class Meter:
 
     def __init__(self) -> None:
         self._until = 0.0
+        self._left = _OFTEN
 
     def start(self) -> None:
         self._until = thread_time() + BUDGET_S
+
+    def tick(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            self._left = _OFTEN
+            self.check()
 
     def check(self) -> None:
         if thread_time() > self._until:
@@ -45,31 +54,52 @@ class Meter:
 
 
 class _Buffer(StringIO):
+    """``room``: how much may still be written. The clock is looked at whenever it has shrunk by so much."""
+
     def __init__(self, meter: Meter, room: int) -> None:
         super().__init__()
+        self._append = super().write
         self._meter = meter
-        self._writes = 0
+        self._look_at = room - _LOOK
         self.room = room
 
     def write(self, text: str) -> int:
-        self.room -= len(text)
+        self.room = room = self.room - len(text) - 1
+        if room < self._look_at:
+            self._look()
+        return self._append(text)
+
+    def _look(self) -> None:
+        self._look_at = self.room - _LOOK
         if self.room < 0:
             raise OutputStreamLimitError(f"writes more than {OUTPUT:,} characters", token=None)
-        self._writes += 1
-        if not self._writes % _OFTEN or len(text) > 1000:
-            self._meter.check()
-        return super().write(text)
+        self._meter.check()
 
 
 class _Context(RenderContext):
     __slots__ = ()
+    env: "Limited"
+
+    def get(self, path: list[object], *, token: Any, default: object = UNDEFINED) -> object:
+        """What most paths come to, fields of plain mappings, in half the time; the rest is left to Liquid."""
+        value: Any = self.scope
+        try:
+            for name in path:
+                value = value[name]
+                if type(name) is not str or (type(value) is not dict and name is not path[-1]):
+                    break
+            else:
+                return value
+        except (KeyError, TypeError, IndexError):
+            pass
+        return super().get(path, token=token, default=default)
 
     def filter(self, name: str, token: Any) -> Any:
-        self.env.meter.check()  # type: ignore[attr-defined]
+        self.env.meter.tick()
         return super().filter(name, token)
 
     def extend(self, namespace: Mapping[str, object], template: BoundTemplate | None = None) -> Any:
-        self.env.meter.check()  # type: ignore[attr-defined]
+        self.env.meter.check()
         return super().extend(namespace, template)
 
     def loop(self, namespace: Mapping[str, object], forloop: Any) -> AbstractContextManager[Any]:
@@ -78,18 +108,23 @@ class _Context(RenderContext):
 
     def _turns(self, things: Iterable[object]) -> Iterator[object]:
         for thing in things:
-            self.env.meter.check()  # type: ignore[attr-defined]
+            self.env.meter.check()
             yield thing
 
     def get_buffer(self, buf: TextIO | None = None) -> StringIO:
-        return _Buffer(self.env.meter, buf.room if isinstance(buf, _Buffer) else OUTPUT)  # type: ignore[attr-defined]
+        return _Buffer(self.env.meter, buf.room if isinstance(buf, _Buffer) else OUTPUT)
 
 
 class _Template(BoundTemplate):
     context_class = _Context
 
+    env: "Limited"
+
     def _get_buffer(self) -> StringIO:
-        return _Buffer(self.env.meter, OUTPUT)  # type: ignore[attr-defined]
+        return _Buffer(self.env.meter, OUTPUT)
+
+    def make_globals(self, render_args: Mapping[str, object]) -> Mapping[str, object]:
+        return render_args
 
 
 class _ForNode(ForNode):

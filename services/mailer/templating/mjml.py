@@ -257,7 +257,9 @@ class _Reading:
     def _skip(self, tag: Tag) -> None:
         """A comment is for the authors, unless it is a condition for Outlook."""
         if self._source.text.startswith("<!--[if", tag.start):
-            self._write(tag.start, tag.end, token)
+            number = self._hidden.hide(self._source.text[tag.start : tag.end], self._source, tag.start)
+            self.written.append(comment(number))
+            self._next = self._index_after(tag.end)
         else:
             for piece in self._within(tag.start, tag.end):
                 self._flaw(piece.start, "Liquid in a comment is lost: use {% comment %} … {% endcomment %}")
