@@ -8,7 +8,7 @@ import sys
 import typer
 from rich.console import Console
 
-from services.cli import dead, explain, importing, policy, results, rules, simulate, suppress
+from services.cli import dead, explain, importing, policy, results, rules, simulate, suppress, templates
 from services.cli.failure import Failure
 
 app = typer.Typer(
@@ -19,8 +19,10 @@ app = typer.Typer(
 )
 app.add_typer(rules.app, name="rules", help="Rule documents.")
 app.add_typer(policy.app, name="policy", help="What the throttle allows.")
+app.add_typer(templates.app, name="templates", help="Mail templates.")
 app.add_typer(dead.app, name="dead", help="Messages that were put aside because nobody could handle them.")
 app.command("suppress")(suppress.suppress)
+app.command("send-test")(templates.send_test)
 app.command("results")(results.results)
 app.command("explain")(explain.explain)
 app.command("import")(importing.command)

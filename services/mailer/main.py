@@ -7,17 +7,20 @@ import structlog
 from services.mailer.compose import Sender, sender
 from services.mailer.context import Shop
 from services.mailer.links import Linking
+from services.mailer.locales import reader
+from services.mailer.operating import Operating
 from services.mailer.preparing import Preparing
 from services.mailer.sends import Backoff, Sends
 from services.mailer.server import server
 from services.mailer.settings import Settings
 from services.mailer.smtp import Pool
 from services.mailer.store import MIGRATIONS, Store
+from services.mailer.template_store import TemplateStore
 from services.mailer.templates import Templates
 from shared import runtime as processes
 from shared import subjects
 from shared.consume import Consumer
-from shared.errors import StartError
+from shared.endpoints import serve_endpoints
 from shared.links import Links
 from shared.messages import SendEmail
 from shared.runtime import Runtime
@@ -29,24 +32,32 @@ MAX_PENDING = 100_000
 
 
 async def serve(runtime: Runtime, settings: Settings) -> None:
-    templates = _templates(settings)
-    store = Store(await runtime.open_pool(settings.database_url, "mailer", MIGRATIONS))
+    database = await runtime.open_pool(settings.database_url, "mailer", MIGRATIONS)
+    store = Store(database)
+    template_store = TemplateStore(database)
+    folder = Path(settings.templates_dir) if settings.templates_dir else None
+    templates = Templates(template_store, runtime.clock, folder)
+    await templates.refresh()
+    runtime.start("follow templates", templates.follow())
     bus = await runtime.connect_bus(settings)
     from_ = sender(settings.mail_from)
     pool = _pool(settings, from_)
     runtime.readiness.check("smtp", lambda: pool.reachable)
     runtime.on_stop("close smtp", pool.close)
     runtime.start("probe smtp", pool.probe())
+    shop = Shop(settings.site_name, settings.site_url, reader(settings.site_locale, settings.site_timezone))
     preparing = Preparing(
         bus,
         runtime.clock,
         templates,
         from_,
-        Shop(settings.site_name, settings.site_url),
+        shop,
         _linking(settings),
         staging=settings.beckon_env == "staging",
         test_recipients=settings.test_recipients,
     )
+    operating = Operating(bus, runtime.clock, templates, template_store, pool, from_, shop, settings.test_recipients)
+    await serve_endpoints(runtime, bus, "mailer", operating.endpoints())
     backoff = Backoff(settings.retry_first_s, settings.retry_longest_s)
     sends = Sends(bus, store, preparing, pool, runtime.clock, backoff=backoff, ack_wait_s=settings.ack_wait_s)
     await Consumer.start(
@@ -78,17 +89,6 @@ def _linking(settings: Settings) -> Linking:
     if not settings.public_url:
         log.warning("mails_without_links", hint="set PUBLIC_URL and SECRET_KEY for opens, clicks and unsubscribing")
     return Linking(Links(settings.secret_key), settings.public_url)
-
-
-def _templates(settings: Settings) -> Templates:
-    """A folder that is not there stops the service; a flawed template fails its own mails only, and is told at once."""
-    folder = Path(settings.templates_dir)
-    if not folder.is_dir():
-        raise StartError(f"TEMPLATES_DIR: {settings.templates_dir!r} is not a folder")
-    templates = Templates(folder)
-    for flaw in templates.flaws():
-        log.error("template_flawed", flaw=flaw)
-    return templates
 
 
 def main() -> None:

@@ -4,10 +4,11 @@ from msgspec import Struct, structs
 
 from services.mailer.address import Nobody, choose
 from services.mailer.compose import Letter, Sender, compose
-from services.mailer.context import Shop, context
+from services.mailer.context import Shop, context, reader_of
 from services.mailer.endings import Ending, failed, suppressed
 from services.mailer.links import Linking
-from services.mailer.templates import TemplateError, Templates
+from services.mailer.templates import Templates
+from services.mailer.templating.template import TemplateError
 from shared import subjects
 from shared.bus import Bus
 from shared.clock import Clock
@@ -31,6 +32,7 @@ class Ready(Struct, frozen=True):
     letter: Letter
     stamps: Stamps
     trial: bool
+    template_version: int = 0
 
 
 class Preparing:
@@ -91,9 +93,11 @@ class Preparing:
         unsubscribe = self._linking.unsubscribe(link)
         variables = context(trigger, person, self._shop, unsubscribe)
         try:
-            rendered = self._templates.render(trigger.terms.action.template, variables)
+            rendered, version = self._templates.render(
+                trigger.terms.action.template, variables, reader_of(person, self._shop)
+            )
         except TemplateError as error:
             return failed(trigger, now, "compose", str(error))
         rendered = structs.replace(rendered, html=self._linking.tracked(rendered.html, link))
         letter = compose(trigger.id, rendered, to, self._sender, now, due=trigger.at, unsubscribe=unsubscribe)
-        return Ready(letter, stamps, trial=link.trial)
+        return Ready(letter, stamps, link.trial, version)

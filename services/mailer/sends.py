@@ -140,7 +140,9 @@ class Sends:
                 wait_s, f"put off at {result.stage} ({result.code or 'no answer'}), {attempts} times by now"
             )
         stamps = structs.replace(ready.stamps, accepted=now)
-        ending = endings.after_reply(result, trigger, stamps, ready.letter.message_id, trial=ready.trial)
+        ending = endings.after_reply(
+            result, trigger, stamps, ready.letter.message_id, trial=ready.trial, template_version=ready.template_version
+        )
         facts = await self._end(trigger, claim, ending)
         if ending.status == "sent":
             _observe(stamps)

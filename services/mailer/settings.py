@@ -4,6 +4,7 @@ from functools import partial
 
 from services.mailer.address import normal
 from services.mailer.compose import sender
+from services.mailer.locales import parsed, zone_of
 from services.mailer.server import server
 from shared.links import Links, public_url
 from shared.settings import Common, check
@@ -17,11 +18,15 @@ class Settings(Common, frozen=True, kw_only=True):
     mail_from: str
     """``Shop <shop@example.test>``: the sender people see, and the domain of each Message-ID."""
     templates_dir: str = "examples/templates"
-    """The folder of the templates, one folder each."""
+    """Templates to put when they change, one folder each; empty: none, what was put otherwise stays in force."""
     site_name: str = "Our shop"
     """The shop's name in mails."""
     site_url: str = ""
     """The shop's front page, where mails link to it."""
+    site_locale: str = "en"
+    """How prices and dates are written for people whose profile names no ``locale``."""
+    site_timezone: str = "UTC"
+    """The time zone of dates for people whose profile names no ``timezone``."""
     public_url: str = ""
     """Where mails reach the tracker, like ``https://events.shop.example``; with ``SECRET_KEY``, mails tell of opens and
     clicks, and can be unsubscribed from."""
@@ -49,6 +54,10 @@ class Settings(Common, frozen=True, kw_only=True):
         super().__post_init__()
         check("SMTP_URL", partial(server, self.smtp_url))
         check("MAIL_FROM", partial(sender, self.mail_from))
+        if parsed(self.site_locale) is None:
+            raise ValueError(f"SITE_LOCALE: {self.site_locale!r} is no locale, expected one like de-AT")
+        if zone_of(self.site_timezone) is None:
+            raise ValueError(f"SITE_TIMEZONE: {self.site_timezone!r} is no time zone, expected one like Europe/Vienna")
         check("PUBLIC_URL", partial(public_url, self.public_url))
         check("SECRET_KEY", partial(Links, self.secret_key))
         if bool(self.public_url) != bool(self.secret_key):

@@ -57,7 +57,10 @@ class Contexts:
             self.flaws.append(self.source.flaw(at, message))
 
         if MASK in attribute.name:
-            flaw(attribute.start, f"a value cannot be shown here in <{tag.name}>: put it into an attribute with quotation marks")
+            flaw(
+                attribute.start,
+                f"a value cannot be shown here in <{tag.name}>: put it into an attribute with quotation marks",
+            )
         elif not attribute.quoted and MASK in attribute.value:
             flaw(attribute.begin, f'a value in <{tag.name}> needs quotation marks: {attribute.name}="…"')
         elif attribute.name.startswith("on") and MASK in attribute.value:

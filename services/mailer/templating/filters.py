@@ -24,7 +24,9 @@ PRODUCT = 4_000_000
 REMOVED = ("safe", "escapejs")
 """``safe`` would show as markup what somebody called themselves; no mail program runs scripts."""
 
-_HARMLESS = frozenset({"css", "date", "default", "first", "last", "link", "money", "size", "slice", "time", "truncate", "upcase"})
+_HARMLESS = frozenset(
+    {"css", "date", "default", "first", "last", "link", "money", "size", "slice", "time", "truncate", "upcase"}
+)
 """They give no more than they are given, in a time that grows with it and no faster; templates use little else."""
 
 _TAGS = re.compile(r"<[^<>]*+>")
@@ -97,7 +99,7 @@ def _bounded(name: str, filter_: Callable[..., Any]) -> Callable[..., Any]:
 
 def _weigh(name: str, value: object) -> None:
     if value.__class__ is str or isinstance(value, str):
-        if len(value) > LONGEST:  # type: ignore[arg-type]
+        if len(value) > LONGEST:
             raise FilterError(f"{name}: a text of more than {LONGEST:,} characters", token=None)
     elif isinstance(value, list | tuple | dict | range):
         if len(value) > MOST:

@@ -5,7 +5,6 @@ a loop, a part, some output), and no piece is larger than a few milliseconds, be
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from io import StringIO
 from time import thread_time
 from typing import Any, ClassVar, TextIO
@@ -102,7 +101,7 @@ class _Context(RenderContext):
         self.env.meter.check()
         return super().extend(namespace, template)
 
-    def loop(self, namespace: Mapping[str, object], forloop: Any) -> AbstractContextManager[Any]:
+    def loop(self, namespace: Mapping[str, object], forloop: Any) -> Any:
         forloop.it = self._turns(forloop.it)
         return super().loop(namespace, forloop)
 

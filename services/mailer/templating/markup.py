@@ -65,7 +65,12 @@ def _tag(text: str, at: int) -> Tag:
         return Tag("", at, at + 1)
     written = found[3]
     return Tag(
-        found[2].lower(), at, found.end(), bool(found[1]), written.endswith("/"), tuple(_attributes(written, found.start(3)))
+        found[2].lower(),
+        at,
+        found.end(),
+        bool(found[1]),
+        written.endswith("/"),
+        tuple(_attributes(written, found.start(3))),
     )
 
 
@@ -74,4 +79,10 @@ def _attributes(written: str, start: int) -> Iterator[Attribute]:
         value = found[2]
         quoted = value is not None and value[0] in "\"'"
         begin = start + (found.start(2) + quoted if value is not None else found.end())
-        yield Attribute(found[1].lower(), start + found.start(), (value or "")[quoted : -1 if quoted else None], begin, quoted or value is None)
+        yield Attribute(
+            found[1].lower(),
+            start + found.start(),
+            (value or "")[quoted : -1 if quoted else None],
+            begin,
+            quoted or value is None,
+        )

@@ -14,7 +14,7 @@ from services.mailer.templating.contexts import Contexts
 from services.mailer.templating.html import Page
 from services.mailer.templating.markup import VERBATIM, VOID, Attribute, Tag, tags
 from services.mailer.templating.mjml_tags import ATTRIBUTES, CHILDREN, ENDING, MEASURES
-from services.mailer.templating.pieces import MASK, OUTPUT, TAG_MASK, Piece, masked, pieces
+from services.mailer.templating.pieces import MASK, TAG_MASK, Piece, masked, pieces
 from services.mailer.templating.places import Flaw, Flawed, Source, instead
 from services.mailer.templating.protecting import Hidden, comment, token
 

@@ -77,9 +77,7 @@ ATTRIBUTES: dict[str, frozenset[str]] = {
 }
 
 _HEAD = "mj-attributes mj-breakpoint mj-font mj-preview mj-raw mj-style mj-title"
-_BLOCKS = (
-    "mj-accordion mj-button mj-carousel mj-divider mj-image mj-navbar mj-raw mj-social mj-spacer mj-table mj-text"
-)
+_BLOCKS = "mj-accordion mj-button mj-carousel mj-divider mj-image mj-navbar mj-raw mj-social mj-spacer mj-table mj-text"
 CHILDREN: dict[str, frozenset[str]] = {
     name: frozenset(children.split())
     for name, children in {

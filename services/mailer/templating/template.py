@@ -38,7 +38,7 @@ _BODY = re.compile(r"<body\b[^>]*>", re.IGNORECASE)
 # The run of invisible characters keeps the inbox from going on with the first words of the page.
 _PREHEADER = (
     '<div style="display:none;font-size:1px;line-height:1px;max-height:0;max-width:0;opacity:0;overflow:hidden;">'
-    f'{{}}{"&#847;&zwnj;&nbsp;" * 60}</div>'
+    f"{{}}{'&#847;&zwnj;&nbsp;' * 60}</div>"
 )
 
 
@@ -138,7 +138,9 @@ class Template:
                 text = self._text_called(use.span.template_name, file)
                 if name not in VARIABLES:
                     known = ", ".join(sorted(VARIABLES))
-                    yield text.flaw(use.span.index, f"unknown variable {name!r}{instead(name, VARIABLES)}; there are {known}")
+                    yield text.flaw(
+                        use.span.index, f"unknown variable {name!r}{instead(name, VARIABLES)}; there are {known}"
+                    )
                 elif (fields := VARIABLES[name]) and len(use.segments) > 1 and use.segments[1] not in fields:
                     field = str(use.segments[1])
                     has = ", ".join(sorted(fields))
@@ -149,13 +151,13 @@ class Template:
                     message = f"unknown filter {name!r}{instead(name, template.env.filters)}"
                     yield self._text_called(span.template_name, file).flaw(span.index, message)
         for loose in loose_ranges(template):
-            yield self._texts[self._key(file)].flaw(loose.token.start_index, "a range like (1..5) can stand only in {% for %}")
+            yield self._texts[self._key(file)].flaw(
+                loose.token.start_index, "a range like (1..5) can stand only in {% for %}"
+            )
 
     # --- Filled in ---
 
-    def _run(
-        self, environment: Limited, template: BoundTemplate, variables: Mapping[str, Any], reader: Reader
-    ) -> str:
+    def _run(self, environment: Limited, template: BoundTemplate, variables: Mapping[str, Any], reader: Reader) -> str:
         try:
             return environment.run(template, variables, reader)
         except LiquidError as error:
@@ -191,7 +193,12 @@ def _sound(name: str, files: Mapping[str, str]) -> None:
             yield Flaw(name, 0, 0, f"needs {MJML} or {HTML}, {'and not both' if MJML in files else 'and has neither'}")
         for file, text in files.items():
             if file not in FILES and not file.startswith(PARTS):
-                yield Flaw(f"{name}/{file}", 0, 0, f"is no file of a template{instead(file, FILES)}; there are {', '.join(FILES)}")
+                yield Flaw(
+                    f"{name}/{file}",
+                    0,
+                    0,
+                    f"is no file of a template{instead(file, FILES)}; there are {', '.join(FILES)}",
+                )
             elif len(text) > LARGEST:
                 yield Flaw(f"{name}/{file}", 0, 0, f"has more than {LARGEST:,} characters")
 

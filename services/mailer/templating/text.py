@@ -11,7 +11,9 @@ from html.parser import HTMLParser
 from services.mailer.templating.protecting import TOKEN
 
 _SKIPPED = frozenset({"head", "style", "script", "title", "noscript", "template"})
-_LINES = frozenset({"address", "article", "body", "br", "dd", "div", "dl", "dt", "footer", "header", "li", "section", "td", "th", "tr"})
+_LINES = frozenset(
+    {"address", "article", "body", "br", "dd", "div", "dl", "dt", "footer", "header", "li", "section", "td", "th", "tr"}
+)
 _PARAGRAPHS = frozenset({"blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "ol", "p", "table", "ul"})
 _VOID = frozenset({"br", "hr", "img"})
 _HIDDEN = re.compile(r"display\s*:\s*none", re.IGNORECASE)
@@ -49,7 +51,11 @@ class _Reader(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes = dict(attrs)
-        hidden = tag in _SKIPPED or "data-html-only" in attributes or _HIDDEN.search(attributes.get("style") or "") is not None
+        hidden = (
+            tag in _SKIPPED
+            or "data-html-only" in attributes
+            or _HIDDEN.search(attributes.get("style") or "") is not None
+        )
         if self._skipping or hidden:
             if tag not in _VOID and (tag == (self._skipping or [tag])[0] or not self._skipping):
                 self._skipping.append(tag)
