@@ -1,11 +1,12 @@
 """What is shown where in HTML: a value of a person or a product is safe between two tags and in a quoted attribute once it
 is escaped. In an address and in CSS more is needed, which is added here; elsewhere it has no place."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 
 from services.mailer.templating.markup import VERBATIM, Attribute, Tag, tags
 from services.mailer.templating.pieces import MASK, OUTPUT, TAG_MASK, Piece, masked
-from services.mailer.templating.places import Flaw, Source
+from services.mailer.templating.places import MOST_FLAWS, Flaw, Source
 
 LINK = "link"
 CSS = "css"
@@ -29,6 +30,7 @@ class Contexts:
         self.flaws: list[Flaw] = []
         self.filters: dict[int, str] = {}
         self._outputs = [piece for piece in pieces if piece.name == OUTPUT]
+        self._starts = [piece.start for piece in self._outputs]
 
     def all(self) -> None:
         """Look at the whole of an HTML file."""
@@ -54,7 +56,8 @@ class Contexts:
 
     def _attribute(self, tag: Tag, attribute: Attribute) -> None:
         def flaw(at: int, message: str) -> None:
-            self.flaws.append(self.source.flaw(at, message))
+            if len(self.flaws) < MOST_FLAWS:
+                self.flaws.append(self.source.flaw(at, message))
 
         if MASK in attribute.name:
             flaw(
@@ -77,8 +80,8 @@ class Contexts:
             if not before.strip(MASK + TAG_MASK + " \t\r\n"):
                 yield piece
 
-    def _within(self, start: int, end: int) -> Iterator[Piece]:
-        return (piece for piece in self._outputs if start <= piece.start < end)
+    def _within(self, start: int, end: int) -> Sequence[Piece]:
+        return self._outputs[bisect_left(self._starts, start) : bisect_left(self._starts, end)]
 
     def _add(self, name: str, pieces: Iterable[Piece]) -> None:
         for piece in pieces:

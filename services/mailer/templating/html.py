@@ -6,10 +6,13 @@ import css_inline
 from msgspec import Struct
 
 from services.mailer.templating.contexts import Contexts
-from services.mailer.templating.markup import VERBATIM, Tag, tags
+from services.mailer.templating.markup import VERBATIM, VOID, Tag, tags
 from services.mailer.templating.pieces import pieces
 from services.mailer.templating.places import Flawed, Source
 from services.mailer.templating.protecting import Hidden, comment, token
+
+DEEPEST = 500
+"""Elements within elements, where CSS is inlined: what does it goes down them by recursion."""
 
 
 class Page(Struct, frozen=True):
@@ -53,9 +56,21 @@ def read(source: Source, hidden: Hidden) -> Page:
             html.append(source.text[at : tag.end])
         elif not tag.name:
             css.append(source.text[at : tag.end])
+    if css and (deep := _too_deep(contexts.masked)) is not None:
+        flaws.append(source.flaw(deep, f"elements stand in each other more than {DEEPEST} deep, or are not closed"))
     if flaws:
         raise Flawed(flaws)
     return Page("".join(html), "\n".join(css))
+
+
+def _too_deep(masked: str) -> int | None:
+    depth = 0
+    for tag in tags(masked):
+        if tag.name and tag.name not in VOID and not tag.empty and tag.name not in ("!--", "!"):
+            depth += -1 if tag.closing else 1
+            if depth > DEEPEST:
+                return tag.start
+    return None
 
 
 def _walk(masked: str) -> Iterator[tuple[Tag, str, bool]]:

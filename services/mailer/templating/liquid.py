@@ -143,15 +143,15 @@ class _ForTag(ForTag):
 
 
 class Limited(Environment):
-    """``reader`` and ``meter`` are those of the rendering at hand."""
+    """``reader``: of the rendering at hand."""
 
     loop_iteration_limit: ClassVar[int | None] = TURNS
     local_namespace_limit: ClassVar[int | None] = 1024 * 1024
     template_class = _Template
 
-    def __init__(self, files: dict[str, str], *, escape: bool) -> None:
+    def __init__(self, files: dict[str, str], meter: Meter, *, escape: bool) -> None:
         super().__init__(autoescape=escape, loader=CachingDictLoader(files, auto_reload=False))
-        self.meter = Meter()
+        self.meter = meter
         self.reader = Reader()
         self.add_tag(_ForTag)
         del self.tags["tablerow"]
@@ -159,7 +159,6 @@ class Limited(Environment):
 
     def run(self, template: BoundTemplate, variables: Mapping[str, Any], reader: Reader) -> str:
         self.reader = reader
-        self.meter.start()
         return template.render(variables)
 
 

@@ -5,7 +5,8 @@ something through. What MJML would drop or not understand is told with its place
 """
 
 import re
-from collections.abc import Callable, Mapping
+from bisect import bisect_left
+from collections.abc import Callable
 
 import mrml
 from msgspec import Struct
@@ -14,49 +15,17 @@ from services.mailer.templating.contexts import Contexts
 from services.mailer.templating.html import Page
 from services.mailer.templating.markup import VERBATIM, VOID, Attribute, Tag, tags
 from services.mailer.templating.mjml_tags import ATTRIBUTES, CHILDREN, ENDING, MEASURES
-from services.mailer.templating.pieces import MASK, TAG_MASK, Piece, masked, pieces
-from services.mailer.templating.places import Flaw, Flawed, Source, instead
+from services.mailer.templating.pieces import MASK, TAG_MASK, Piece, pieces
+from services.mailer.templating.places import MOST_FLAWS, Flaw, Flawed, Source, instead
 from services.mailer.templating.protecting import Hidden, comment, token
 
-DEEPEST = 5
-"""Parts within parts."""
+DEEPEST = 60
+"""Elements within elements. MRML goes down them by recursion, and ends the process where that is too deep."""
 
 _BLOCKS = frozenset({"if", "unless", "case", "for", "tablerow", "capture"})
 _BETWEEN = frozenset({"else", "elsif", "when"})
 _BEYOND = re.compile(r"[^\x00-\x7f]+|\\+")
 _INVISIBLE = frozenset({"comment", "#", "doc"})
-
-
-def expanded(file: str, files: Mapping[str, str]) -> Source:
-    """The file with every ``<mj-include path="_parts/…" />`` replaced by the part. Raises ``Flawed``."""
-    source = Source()
-    _expand(file, files, source, 0)
-    return source
-
-
-def _expand(file: str, files: Mapping[str, str], into: Source, depth: int) -> None:
-    text = files[file]
-    own = Source.of(file, text)
-    at = 0
-    for tag in tags(masked(text, pieces(own))):
-        if tag.name != "mj-include" or tag.closing:
-            continue
-        path = next((attribute for attribute in tag.attributes if attribute.name == "path"), None)
-        if path is None:
-            raise Flawed([own.flaw(tag.start, '<mj-include> needs a path="_parts/…"')])
-        if path.value not in files:
-            parts = [name for name in files if name.startswith("_parts/")]
-            near = instead(path.value, parts)
-            raise Flawed([own.flaw(path.begin, f"there is no part {path.value!r}{near}")])
-        if depth == DEEPEST:
-            raise Flawed([own.flaw(tag.start, f"parts include parts more than {DEEPEST} deep, or each other")])
-        into.add(file, text, at, tag.start)
-        _expand(path.value, files, into, depth + 1)
-        at = tag.end
-        closing = text.find("</mj-include>", at)
-        if not tag.empty and closing >= 0 and not text[at:closing].strip():
-            at = closing + len("</mj-include>")
-    into.add(file, text, at, len(text))
 
 
 def to_html(source: Source, hidden: Hidden) -> Page:
@@ -101,7 +70,7 @@ class _Reading:
         self._hidden = hidden
         self._pieces = pieces(source)
         self._contexts = Contexts(source, self._pieces)
-        self._next = 0
+        self._starts = [piece.start for piece in self._pieces]
         self._open = [_Open("", 0, mjml=True)]
         self._seen: set[str] = set()
 
@@ -135,10 +104,10 @@ class _Reading:
         self._contexts.attributes(tag)
         for attribute in tag.attributes:
             self._attribute(tag, attribute, is_mjml=is_mjml)
-        if self._inlined(tag):
-            self._next = self._index_after(tag.end)
-        else:
+        if not self._inlined(tag):
             self._write(tag.start, tag.end, token)
+        if len(self._open) > DEEPEST:
+            raise Flawed([self._source.flaw(tag.start, f"elements stand in each other more than {DEEPEST} deep")])
         if not tag.empty and (is_mjml or tag.name not in VOID):
             self._open.append(_Open(tag.name, tag.start, is_mjml))
 
@@ -211,12 +180,11 @@ class _Reading:
 
     def _balanced(self, attribute: Attribute) -> None:
         blocks: list[str] = []
-        for piece in self._pieces:
-            if attribute.begin <= piece.start < attribute.begin + len(attribute.value):
-                if piece.name in _BLOCKS:
-                    blocks.append(piece.name)
-                elif piece.name.startswith("end") and (not blocks or f"end{blocks.pop()}" != piece.name):
-                    self._flaw(piece.start, f"{{% {piece.name} %}} closes nothing in this attribute")
+        for piece in self._within(attribute.begin, attribute.begin + len(attribute.value)):
+            if piece.name in _BLOCKS:
+                blocks.append(piece.name)
+            elif piece.name.startswith("end") and (not blocks or f"end{blocks.pop()}" != piece.name):
+                self._flaw(piece.start, f"{{% {piece.name} %}} closes nothing in this attribute")
         if blocks:
             self._flaw(attribute.begin, f"{{% {blocks[-1]} %}} is not closed in this attribute")
 
@@ -232,7 +200,6 @@ class _Reading:
             self.css.append(self._source.text[tag.start : tag.end])
             for piece in self._within(tag.start, tag.end):
                 self._flaw(piece.start, "inlined CSS cannot hold Liquid: it is inlined when the template is published")
-            self._next = self._index_after(tag.end)
             return
         for piece in self._within(tag.start, tag.end):
             self._block(piece)
@@ -259,11 +226,9 @@ class _Reading:
         if self._source.text.startswith("<!--[if", tag.start):
             number = self._hidden.hide(self._source.text[tag.start : tag.end], self._source, tag.start)
             self.written.append(comment(number))
-            self._next = self._index_after(tag.end)
         else:
             for piece in self._within(tag.start, tag.end):
                 self._flaw(piece.start, "Liquid in a comment is lost: use {% comment %} … {% endcomment %}")
-            self._next = self._index_after(tag.end)
 
     def _block(self, piece: Piece) -> None:
         """A block of Liquid ends in the element that it began in. ``<mj-raw>`` is no element of its own in this."""
@@ -300,7 +265,6 @@ class _Reading:
             self.written += [self._literal(at, piece.start, hide), hide(number)]
             at = piece.end
         self.written.append(self._literal(at, end, hide))
-        self._next = self._index_after(end)
 
     def _literal(self, start: int, end: int, hide: Callable[[int], str]) -> str:
         """MRML would write an attribute's letters beyond ASCII like ``\\u{e31}``, so they are hidden from it."""
@@ -310,22 +274,11 @@ class _Reading:
         return _BEYOND.sub(lambda found: token(self._hidden.hide(found[0], self._source, start + found.start())), text)
 
     def _within(self, start: int, end: int) -> list[Piece]:
-        found = []
-        for piece in self._pieces[self._next :]:
-            if piece.start >= end:
-                break
-            if piece.start >= start:
-                found.append(piece)
-        return found
-
-    def _index_after(self, end: int) -> int:
-        at = self._next
-        while at < len(self._pieces) and self._pieces[at].start < end:
-            at += 1
-        return at
+        return self._pieces[bisect_left(self._starts, start) : bisect_left(self._starts, end)]
 
     def _flaw(self, offset: int, message: str) -> None:
-        self.flaws.append(self._source.flaw(offset, message))
+        if len(self.flaws) < MOST_FLAWS:
+            self.flaws.append(self._source.flaw(offset, message))
 
 
 def _named(element: _Open) -> str:

@@ -28,6 +28,10 @@ class Flawed(Exception):
         super().__init__(str(self.flaws[0]))
 
 
+MOST_FLAWS = 50
+"""Told of a file."""
+
+
 class Source:
     """A text that was put together from files, and where each of its characters comes from."""
 
@@ -41,6 +45,10 @@ class Source:
         source = cls()
         source.add(file, text, 0, len(text))
         return source
+
+    @property
+    def segments(self) -> int:
+        return len(self._starts)
 
     def add(self, file: str, text: str, start: int, end: int) -> None:
         """``text[start:end]`` of ``file``, whose whole text is ``text``."""

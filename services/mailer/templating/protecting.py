@@ -53,6 +53,9 @@ class Hidden:
         self._pieces.append((text, source, offset))
         return len(self._pieces) - 1
 
+    def text(self, number: int) -> str:
+        return self._pieces[number][0]
+
     def flaw(self, number: int, message: str) -> Flaw:
         _, source, offset = self._pieces[number]
         return source.flaw(offset, message)

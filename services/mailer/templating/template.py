@@ -15,7 +15,8 @@ from services.mailer.compose import Rendered
 from services.mailer.context import VARIABLES
 from services.mailer.locales import Reader
 from services.mailer.templating import html, mjml
-from services.mailer.templating.liquid import Limited, loose_ranges
+from services.mailer.templating.including import expanded
+from services.mailer.templating.liquid import Limited, Meter, loose_ranges
 from services.mailer.templating.places import Flaw, Flawed, Source, instead
 from services.mailer.templating.protecting import Hidden, Text
 from services.mailer.templating.text import text_of, tidied
@@ -55,6 +56,7 @@ class Template:
         self.name = name
         self.files = files
         self._texts: dict[str, Text] = {}
+        self._meter = Meter()
         flaws: list[Flaw] = []
 
         def attempt(make: Callable[[], None]) -> None:
@@ -71,8 +73,8 @@ class Template:
         if flaws:
             raise Flawed(flaws)
         plain = {part: source.text for part, source in parts.items()} | self._plain_texts()
-        self._escaped = Limited({key: text.text for key, text in self._texts.items()}, escape=True)
-        self._unescaped = Limited(plain, escape=False)
+        self._escaped = Limited({key: text.text for key, text in self._texts.items()}, self._meter, escape=True)
+        self._unescaped = Limited(plain, self._meter, escape=False)
         for part, source in parts.items():
             self._texts.setdefault(part, Text.of(source))
         self._subject = self._read(self._unescaped, SUBJECT, flaws)
@@ -86,6 +88,7 @@ class Template:
         assert self._subject
         assert self._html
         assert self._text
+        self._meter.start()
         subject = self._run(self._unescaped, self._subject, variables, reader)
         page = self._run(self._escaped, self._html, variables, reader)
         text = self._run(self._unescaped, self._text, variables, reader)
@@ -101,7 +104,7 @@ class Template:
         files = {file if file.startswith(PARTS) else self._key(file): text for file, text in self.files.items()}
         hidden = Hidden()
         if MJML in self.files:
-            page = mjml.to_html(mjml.expanded(self._key(MJML), files), hidden)
+            page = mjml.to_html(expanded(self._key(MJML), files), hidden)
         else:
             page = html.read(Source.of(self._key(HTML), self.files[HTML]), hidden)
         whole = page.inlined()
@@ -112,7 +115,7 @@ class Template:
             whole = whole[:at] + _PREHEADER.format(shown.html) + whole[at:]
         self._texts[self._key(HTML)] = hidden.restored(whole)
         if TEXT not in self.files:
-            self._texts[self._key(TEXT)] = hidden.restored(text_of(whole))
+            self._texts[self._key(TEXT)] = hidden.restored(text_of(whole, hidden))
 
     def _plain_texts(self) -> dict[str, str]:
         for file in (SUBJECT, TEXT):
