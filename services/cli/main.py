@@ -20,6 +20,7 @@ from services.cli import (
     rules,
     simulate,
     suppress,
+    templates,
     webhooks,
 )
 from services.cli.failure import Failure
@@ -33,11 +34,13 @@ app = typer.Typer(
 app.add_typer(rules.app, name="rules", help="Rule documents.")
 app.add_typer(policy.app, name="policy", help="What the throttle allows.")
 app.add_typer(coupons.app, name="coupons", help="Coupons and their codes.")
+app.add_typer(templates.app, name="templates", help="Mail templates.")
 app.add_typer(dead.app, name="dead", help="Messages that were put aside because nobody could handle them.")
 app.add_typer(dkim.app, name="dkim", help="Keys that sign mails.")
 app.add_typer(catalogue.app, name="catalogue", help="What the shop sells.")
 app.add_typer(webhooks.app, name="webhooks", help="Calls of endpoints: what became of them, and sending them again.")
 app.command("suppress")(suppress.suppress)
+app.command("send-test")(templates.send_test)
 app.command("results")(results.results)
 app.command("explain")(explain.explain)
 app.command("import")(importing.command)

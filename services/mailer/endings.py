@@ -57,10 +57,13 @@ def uncertain(trigger: Trigger, now: Instant, reason: str) -> Ending:
     return _ending("uncertain", "email_uncertain", trigger, now, "smtp", reason)
 
 
-def sent(trigger: Trigger, stamps: Stamps, message_id: str, *, trial: bool, reply: str = "") -> Ending:
+def sent(
+    trigger: Trigger, stamps: Stamps, message_id: str, *, trial: bool, template_version: int = 0, reply: str = ""
+) -> Ending:
     """``stamps.accepted`` is when the server took the mail. ``trial``: it went to the test recipients."""
     properties: dict[str, Any] = {
         "template": trigger.terms.template,
+        "template_version": template_version,
         "message_id": message_id,
         "timer": trigger.timer,
         "latency_ms": (stamps.accepted - (stamps.due or trigger.at)) / MILLISECOND,
@@ -72,13 +75,19 @@ def sent(trigger: Trigger, stamps: Stamps, message_id: str, *, trial: bool, repl
 
 
 def after_reply(
-    result: Accepted | Refused | Uncertain, trigger: Trigger, stamps: Stamps, message_id: str, *, trial: bool
+    result: Accepted | Refused | Uncertain,
+    trigger: Trigger,
+    stamps: Stamps,
+    message_id: str,
+    *,
+    trial: bool,
+    template_version: int = 0,
 ) -> Ending:
     """What the server's answer at ``stamps.accepted`` makes of a send."""
     now = stamps.accepted
     match result:
         case Accepted(reply):
-            return sent(trigger, stamps, message_id, trial=trial, reply=reply)
+            return sent(trigger, stamps, message_id, trial=trial, template_version=template_version, reply=reply)
         case Uncertain(reason):
             return uncertain(trigger, now, reason)
     ending = failed(trigger, now, "smtp", result.reason)

@@ -10,6 +10,7 @@ from services.mailer.coupons.handing import Coupons
 from services.mailer.coupons.store import Store as CouponStore
 from services.mailer.domains import Domains
 from services.mailer.inbound import Inbound
+from services.mailer.operating import Operating
 from services.mailer.preparing import Preparing
 from services.mailer.reports import Reports
 from services.mailer.sends import Backoff, Sends
@@ -17,6 +18,8 @@ from services.mailer.server import place
 from services.mailer.settings import Settings
 from services.mailer.store import MIGRATIONS, Store
 from services.mailer.suppressions import Suppressions
+from services.mailer.template_store import TemplateStore
+from services.mailer.templates import Templates
 from shared import runtime as processes
 from shared import subjects
 from shared.consume import Consumer
@@ -41,16 +44,20 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
     catalogue = Catalogue(database)
     Learner(bus, catalogue, clock, settings.own_hosts, coupons.on_events).start(runtime)
     reports = Reports(bus, suppressions, clock)
-    answering = [*Service(catalogue, clock).endpoints(), *coupons.endpoints(), *reports.endpoints()]
-    await serve_endpoints(runtime, bus, "mailer", answering)
     if (verp := parts.verp(settings)) and settings.bounce_listen:
         inbound = Inbound(verp, reports)
         await inbound.listen(*place(settings.bounce_listen))
         runtime.on_stop("stop taking bounces", inbound.stop)
 
-    templates, shelf = parts.templates(settings), Shelf(catalogue)
+    template_store = TemplateStore(database)
+    templates = Templates(template_store, clock, parts.templates_folder(settings))
+    await templates.refresh()
+    runtime.start("follow templates", templates.follow())
     signer = parts.signer(settings, letterhead.sender)
-    composer = Composer(templates, shelf, coupons, parts.linking(settings), signer, letterhead, clock)
+    composer = Composer(templates, Shelf(catalogue), coupons, parts.linking(settings), signer, letterhead, clock)
+    operating = Operating(bus, clock, templates, template_store, composer, relays, letterhead, settings.test_recipients)
+    asked = (operating, Service(catalogue, clock), coupons, reports)
+    await serve_endpoints(runtime, bus, "mailer", [endpoint for each in asked for endpoint in each.endpoints()])
     staging = settings.beckon_env == "staging"
     preparing = Preparing(bus, clock, composer, suppressions, staging=staging, test_recipients=settings.test_recipients)
     backoff = Backoff(settings.retry_first_s, settings.retry_longest_s)

@@ -11,15 +11,14 @@ from services.mailer.context import Shop
 from services.mailer.dkim import Signer, aligned
 from services.mailer.feedback import Feedback
 from services.mailer.links import Linking
+from services.mailer.locales import reader
 from services.mailer.pool import Pool
 from services.mailer.relays import Relays
 from services.mailer.server import servers
 from services.mailer.settings import Settings
 from services.mailer.smtp import Options
-from services.mailer.templates import Templates
 from services.mailer.verp import Verp, domain
 from shared.dkim import GOOD_BITS, read_keys
-from shared.errors import StartError
 from shared.links import Links
 
 log = structlog.get_logger()
@@ -27,7 +26,7 @@ log = structlog.get_logger()
 
 def letterhead(settings: Settings) -> Letterhead:
     return Letterhead(
-        Shop(settings.site_name, settings.site_url),
+        Shop(settings.site_name, settings.site_url, reader(settings.site_locale, settings.site_timezone)),
         read_sender(settings.mail_from),
         read_sender(settings.reply_to) if settings.reply_to else None,
         Feedback(verp(settings), settings.mail_provider or None),
@@ -69,12 +68,5 @@ def signer(settings: Settings, from_: Sender) -> Signer:
     return Signer(aligned(domain, from_.domain) if domain else from_.domain, keys)
 
 
-def templates(settings: Settings) -> Templates:
-    """A folder that is not there stops the service; a flawed template fails its own mails only, and is told at once."""
-    folder = Path(settings.templates_dir)
-    if not folder.is_dir():
-        raise StartError(f"TEMPLATES_DIR: {settings.templates_dir!r} is not a folder")
-    found = Templates(folder)
-    for flaw in found.flaws():
-        log.error("template_flawed", flaw=flaw)
-    return found
+def templates_folder(settings: Settings) -> Path | None:
+    return Path(settings.templates_dir) if settings.templates_dir else None

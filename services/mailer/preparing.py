@@ -6,7 +6,7 @@ from msgspec import Struct, structs
 
 from services.mailer.address import Nobody, choose
 from services.mailer.compose import Letter
-from services.mailer.composing import Composer, Held
+from services.mailer.composing import Composed, Composer, Held
 from services.mailer.endings import Ending, refused_address, suppressed
 from services.mailer.suppressions import Suppressions
 from shared import subjects
@@ -35,6 +35,7 @@ class Ready(Struct, frozen=True):
     at: Instant
     stamps: Stamps
     trial: bool
+    template_version: int = 0
     address: bytes | None = None
 
 
@@ -82,10 +83,10 @@ class Preparing:
         if refusal := await self._refusal(trigger):
             return suppressed(trigger, self._clock.now(), "consent", refusal)
         at = self._clock.now()
-        letter = await self._composer.compose(trigger, person, to)
-        if not isinstance(letter, Letter):
-            return letter
-        return Ready(letter, to.domain, at, stamps, trial=to.trial, address=address)
+        made = await self._composer.compose(trigger, person, to)
+        if not isinstance(made, Composed):
+            return made
+        return Ready(made.letter, to.domain, at, stamps, to.trial, made.template_version, address)
 
     async def _person(self, key: str) -> Person:
         subject = subjects.people_get(partition_of(key, self._bus.partitions))

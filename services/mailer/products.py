@@ -58,6 +58,31 @@ def in_cart(because: Sequence[HistoryEvent], history: Sequence[HistoryEvent]) ->
     return [{**known[key], "quantity": quantities[key]} for key in reversed(quantities)]
 
 
+def ordered(because: Sequence[HistoryEvent], history: Sequence[HistoryEvent]) -> dict[str, Any] | None:
+    """The last order of the events that fired the rule: ``id``, ``total``, ``currency`` and its ``products``, those it lists
+    or else the one it names itself, with what is known of them from elsewhere. None if none of the events is a purchase."""
+    purchases = [event for event in because if event.name == "purchased"]
+    if not purchases:
+        return None
+    properties = max(purchases, key=_when).properties
+    known = _details(sorted(_together(because, history), key=_when, reverse=True))
+    named = {product["name"]: product for product in known.values() if product["name"]}
+    listed = properties.get("products")
+    items = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else [properties]
+    products = []
+    for item in items:
+        product = described(item)
+        other = known.get(_key(item)) or named.get(product["name"] or "") or {}
+        if product["name"] or other.get("name"):
+            products.append({name: other.get(name) if value is None else value for name, value in product.items()})
+    return {
+        "id": _text(properties.get("order_id")),
+        "total": amount(properties.get("total")),
+        "currency": _text(properties.get("currency")),
+        "products": products,
+    }
+
+
 def _content(event: HistoryEvent) -> dict[str, Decimal]:
     """The quantities of the products that the event lists, in the order in which they came to be there."""
     quantities: dict[str, Decimal] = {}

@@ -207,7 +207,9 @@ class Sends:
         if isinstance(result, Uncertain):
             await self._repeat_if_asked(attempt, result.reason)
         stamps = structs.replace(ready.stamps, accepted=now)
-        ending = endings.after_reply(result, trigger, stamps, ready.letter.message_id, trial=ready.trial)
+        ending = endings.after_reply(
+            result, trigger, stamps, ready.letter.message_id, trial=ready.trial, template_version=ready.template_version
+        )
         facts = await self._end(attempt, ending, ready.address)
         if ending.status == "sent":
             _observe(stamps)

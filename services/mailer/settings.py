@@ -8,6 +8,7 @@ from services.mailer.address import normal
 from services.mailer.compose import sender
 from services.mailer.dkim import aligned
 from services.mailer.feedback import Provider
+from services.mailer.locales import parsed, zone_of
 from services.mailer.server import place, servers
 from services.mailer.verp import domain
 from shared.dkim import read_keys
@@ -29,7 +30,7 @@ class Settings(Common, frozen=True, kw_only=True):
     dkim_domain: str = ""
     """The domain that signs; empty: that of ``MAIL_FROM``. It must be that one, or above or below it, for DMARC."""
     templates_dir: str = "examples/templates"
-    """The folder of the templates, one folder each."""
+    """Templates to put when they change, one folder each; empty: none, what was put otherwise stays in force."""
     site_name: str = "Our shop"
     """The shop's name in mails."""
     site_url: str = ""
@@ -37,6 +38,10 @@ class Settings(Common, frozen=True, kw_only=True):
     catalogue_hosts: tuple[str, ...] = ()
     """Hosts, beside that of ``SITE_URL``, on which the shop has its pages and pictures: what browsers tell of a product must be
     there."""
+    site_locale: str = "en"
+    """How prices and dates are written for people whose profile names no ``locale``."""
+    site_timezone: str = "UTC"
+    """The time zone of dates for people whose profile names no ``timezone``."""
     public_url: str = ""
     """Where mails reach the tracker, like ``https://events.shop.example``; with ``SECRET_KEY``, mails tell of opens and
     clicks, and can be unsubscribed from."""
@@ -79,6 +84,10 @@ class Settings(Common, frozen=True, kw_only=True):
         check("DKIM_KEYS", partial(read_keys, self.dkim_keys))
         if self.dkim_domain:
             check("DKIM_DOMAIN", partial(aligned, self.dkim_domain, sender(self.mail_from).domain))
+        if parsed(self.site_locale) is None:
+            raise ValueError(f"SITE_LOCALE: {self.site_locale!r} is no locale, expected one like de-AT")
+        if zone_of(self.site_timezone) is None:
+            raise ValueError(f"SITE_TIMEZONE: {self.site_timezone!r} is no time zone, expected one like Europe/Vienna")
         check("PUBLIC_URL", partial(public_url, self.public_url))
         check("SECRET_KEY", partial(Links, self.secret_key))
         check("SITE_URL", lambda: self.own_hosts)

@@ -1,138 +1,152 @@
-"""Liquid templates in a folder: ``<folder>/<template>/{subject,html,text}.liquid``.
+"""The templates in force: put by an operator or from a folder, filled in by every mail.
 
-A template is read again when its file changes. A flaw raises ``TemplateError`` with the file, the line and what is wrong;
-a misspelt variable or filter is found when the template is read, also in a branch that is seldom taken. What a person's
-profile lacks is simply empty: that is no flaw.
+What counts is the table, the newest version of each name. ``TEMPLATES_DIR`` is one of those who put: when a file changes
+there, and at the start if the folder is not as it was when it last put. So a restart undoes nothing that an operator put
+since. Every process looks for newer versions twice a second.
 """
 
-import re
-from collections.abc import Iterable, Mapping
+import asyncio
+import hashlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-from weakref import WeakKeyDictionary
+from typing import NamedTuple
 
-from liquid import BoundTemplate, CachingFileSystemLoader, Environment
-from liquid.exceptions import LiquidError, TemplateNotFoundError
-from liquid.span import Span
+import msgspec
+import structlog
 
 from services.mailer.compose import Rendered
-from services.mailer.context import VARIABLES
-from services.mailer.money import money
+from services.mailer.template_store import DELETED, Put, Stored, TemplateStore
+from services.mailer.templating.bundle import bundle, names, stamps
+from services.mailer.templating.places import Flawed
+from services.mailer.templating.template import Template, TemplateError
+from shared import db
+from shared.bus import describe
+from shared.clock import Clock
+from shared.errors import StartError
 
-SUBJECT, HTML, TEXT = "subject.liquid", "html.liquid", "text.liquid"
-FILES = (SUBJECT, HTML, TEXT)
+log = structlog.get_logger()
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-_LEAKED = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError, OSError)
-"""What Liquid lets through of the faults in a filter or a file."""
+FROM_FOLDER = "TEMPLATES_DIR"
+LOOK_EVERY_S = 0.5
 
 
-class TemplateError(Exception):
-    """One line: ``cart-reminder/html.liquid line 12: …``."""
+class InForce(NamedTuple):
+    version: int
+    template: Template
 
 
-class _Environment(Environment):
-    """The limits hold for one rendering: no template, and nothing in a profile, can hold the mailer up."""
-
-    loop_iteration_limit = 10_000
-    output_stream_limit = 512 * 1024
-    local_namespace_limit = 1024 * 1024
+class Filled(NamedTuple):
+    rendered: Rendered
+    version: int
 
 
 class Templates:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, store: TemplateStore, clock: Clock, folder: Path | None) -> None:
+        """Raises ``StartError`` if there is no such folder."""
+        if folder is not None and not folder.is_dir():
+            raise StartError(f"TEMPLATES_DIR: {str(folder)!r} is not a folder")
+        self._store = store
+        self._clock = clock
         self._folder = folder
-        self._escaped = self._environment(autoescape=True)
-        self._plain = self._environment(autoescape=False)
-        self._checked: WeakKeyDictionary[BoundTemplate, frozenset[str]] = WeakKeyDictionary()
-        """The variables that each speaks of."""
+        self._stamps: dict[str, tuple[int, int]] = {}
+        self._seen: dict[str, str] = {}
+        self._known: dict[str, Stored] = {}
+        self._made: dict[str, Template] = {}
+        self._in_force: dict[str, InForce] = {}
+        self.flaws: dict[str, str] = {}
+        """Why a template cannot be used, by its name; an earlier version of it may be in force."""
 
-    def render(self, template: str, variables: Mapping[str, Any]) -> Rendered:
+    def find(self, name: str) -> InForce:
         """Raises ``TemplateError``."""
-        return Rendered(*(self._render(path, variables) for path in self._files(template)))
-
-    def speaks_of(self, template: str) -> frozenset[str]:
-        """The variables in the files of a template. Raises ``TemplateError``."""
-        return frozenset[str]().union(*(self._checked[self._load(path)] for path in self._files(template)))
-
-    def flaws(self) -> list[str]:
-        """What is wrong with the templates that are there now, as far as reading them tells."""
-        names = sorted(path.name for path in self._folder.iterdir() if path.is_dir() and _NAME.fullmatch(path.name))
-        found = []
-        for path in [f"{name}/{file}" for name in names for file in FILES]:
-            try:
-                self._load(path)
-            except TemplateError as error:
-                found.append(str(error))
+        found = self._in_force.get(name)
+        if found is None:
+            known = ", ".join(sorted(self._in_force)) or "none"
+            raise TemplateError(self.flaws.get(name) or f"there is no template {name[:80]!r}; there are: {known}")
         return found
 
-    def _environment(self, *, autoescape: bool) -> Environment:
-        environment = _Environment(
-            autoescape=autoescape, loader=CachingFileSystemLoader(self._folder, auto_reload=True)
-        )
-        environment.add_filter("money", money)
-        return environment
+    async def put(self, template: Template, by: str) -> Put:
+        self._made[template.name] = template
+        put = await self._store.put(template.name, template.files, checksum(template.files), by, self._clock.now())
+        if put.changed:
+            log.info("template_put", template=template.name, version=put.version, by=by)
+        return put
 
-    def _files(self, template: str) -> Iterable[str]:
-        if not _NAME.fullmatch(template):
-            raise TemplateError(f"{template!r} is no name of a template: expected small letters, digits, - and _")
-        return (f"{template}/{file}" for file in FILES)
+    async def delete(self, name: str, by: str) -> Put:
+        """Nothing is changed if there is none."""
+        put = await self._store.put(name, None, DELETED, by, self._clock.now())
+        if put.changed:
+            log.info("template_deleted", template=name, version=put.version, by=by)
+        return put
 
-    def _render(self, path: str, variables: Mapping[str, Any]) -> str:
-        template = self._load(path)
+    async def refresh(self) -> None:
+        """Put what has changed in the folder, and follow what is in the table. Raises what ``db.AWAY`` lists."""
+        if self._folder is not None:
+            await self._put_changed(self._folder)
+        for stored in await self._store.current():
+            before = self._known.get(stored.name)
+            if before is None or before.version != stored.version:
+                await self._take(stored)
+                self._known[stored.name] = stored
+
+    async def follow(self) -> None:
+        """For ever. While PostgreSQL is away the templates stay as they were."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            try:
+                await self.refresh()
+            except (*db.AWAY, OSError) as error:
+                log.warning("templates_not_followed", **describe(error))
+
+    async def _take(self, stored: Stored) -> None:
+        if stored.deleted:
+            self._in_force.pop(stored.name, None)
+            return
+        template = self._made.pop(stored.name, None)
+        if template is None or checksum(template.files) != stored.checksum:
+            found = await self._store.get(stored.name, stored.version)
+            assert found is not None, "versions are never deleted"
+            template = await self._make(stored.name, found[1])
+        if template is not None:
+            self._in_force[stored.name] = InForce(stored.version, template)
+            log.info("template_followed", template=stored.name, version=stored.version)
+
+    async def _put_changed(self, folder: Path) -> None:
+        now = await asyncio.to_thread(stamps, folder)
+        if now == self._stamps:
+            return
+        for name in await asyncio.to_thread(names, folder):
+            template = await self._read(folder, name)
+            if template is None:
+                continue
+            sum_ = checksum(template.files)
+            if self._seen.get(name, await self._store.last_by(name, FROM_FOLDER)) != sum_:
+                await self.put(template, FROM_FOLDER)
+            self._seen[name] = sum_
+        self._stamps = now
+
+    async def _read(self, folder: Path, name: str) -> Template | None:
         try:
-            return template.render(**variables)
-        except LiquidError as error:
-            raise self._told(path, error) from None
-        except _LEAKED as error:
-            raise TemplateError(f"{path}: {type(error).__name__}: {_line(error)}") from None
+            files = await asyncio.to_thread(bundle, folder, name)
+        except Flawed as flawed:
+            self._tell(name, flawed)
+            return None
+        return await self._make(name, files)
 
-    def _load(self, path: str) -> BoundTemplate:
-        environment = self._escaped if path.endswith(HTML) else self._plain
+    async def _make(self, name: str, files: Mapping[str, str]) -> Template | None:
+        """None if it is flawed, which is told. Off the loop: it takes some 50 ms, in which mails wait."""
         try:
-            template = environment.get_template(path)
-            if template not in self._checked:
-                self._checked[template] = self._check(path, template)
-        except LiquidError as error:
-            raise self._told(path, error) from None
-        except _LEAKED as error:
-            raise TemplateError(f"{path}: {type(error).__name__}: {_line(error)}") from None
+            template = await asyncio.to_thread(Template, name, files)
+        except Flawed as flawed:
+            self._tell(name, flawed)
+            return None
+        self.flaws.pop(name, None)
         return template
 
-    def _check(self, path: str, template: BoundTemplate) -> frozenset[str]:
-        names = template.analyze()
-        for name, uses in names.globals.items():
-            if name not in VARIABLES:
-                known = ", ".join(sorted(VARIABLES))
-                raise TemplateError(f"{self._place(path, uses[0].span)}: unknown variable '{name}'; there are {known}")
-        for name, spans in names.filters.items():
-            if name not in template.env.filters:
-                raise TemplateError(f"{self._place(path, spans[0])}: unknown filter '{name}'")
-        return frozenset(names.globals)
-
-    def _place(self, path: str, span: Span) -> str:
-        file = self._relative(span.template_name) or path
-        line, _ = span.line_col((self._folder / file).read_text(encoding="utf-8"))
-        return f"{file} line {line}"
-
-    def _told(self, path: str, error: LiquidError) -> TemplateError:
-        if isinstance(error, TemplateNotFoundError) and error.token is None:
-            return TemplateError(f"{path}: there is no such file in TEMPLATES_DIR")
-        what = f"cannot find template {error.message}" if isinstance(error, TemplateNotFoundError) else error.message
-        place = self._relative(error.template_name) or path
-        if context := error.context():
-            place = f"{place} line {context[0]}"
-        elif error.token:
-            place = f"{place} at its end"
-        return TemplateError(f"{place}: {_line(what)}")
-
-    def _relative(self, name: str | Path | None) -> str:
-        """Liquid names a file by its path or, where it was rendered by another, by the name given there."""
-        path = Path(name or "")
-        if path.is_relative_to(self._folder):
-            return str(path.relative_to(self._folder))
-        return str(path) if name and (self._folder / path).is_file() else ""
+    def _tell(self, name: str, flawed: Flawed) -> None:
+        self.flaws[name] = str(flawed)
+        for flaw in flawed.flaws:
+            log.error("template_flawed", template=name, flaw=str(flaw))
 
 
-def _line(message: object) -> str:
-    return " ".join(str(message).split())
+def checksum(files: Mapping[str, str]) -> str:
+    return hashlib.sha256(msgspec.json.encode(files, order="sorted")).hexdigest()

@@ -2,11 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from email.message import EmailMessage
 from email.policy import SMTP
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -17,12 +17,14 @@ from msgspec import structs
 from services.local.nats import EmbeddedNats
 from services.local.postgres import EmbeddedPostgres
 from services.mailer.address import To
-from services.mailer.compose import Sender
+from services.mailer.compose import Letter, Sender
+from services.mailer.composing import Composed, Composer, Letterhead
 from services.mailer.context import Shop
 from services.mailer.dkim import Signer
 from services.mailer.links import Linking
-from services.mailer.preparing import Preparing, Ready
-from services.mailer.templates import Templates
+from services.mailer.templates import InForce
+from services.mailer.templating.bundle import bundle
+from services.mailer.templating.template import Template
 from services.setup import database as setup
 from shared import subjects
 from shared.bus import Outgoing, encode
@@ -55,6 +57,11 @@ ROUNDS, ROUND = 7, 150
 SHOP = Sender("Kiln & Kettle", "shop@example.test")
 
 
+T = TypeVar("T")
+
+TEMPLATE = "cart-reminder"
+
+
 def viewed(n: int, now: int) -> HistoryEvent:
     about = {
         "product_id": f"p{n}",
@@ -70,39 +77,63 @@ def viewed(n: int, now: int) -> HistoryEvent:
 def cart(person: str, products: int = 6) -> tuple[Trigger, Person]:
     now = SystemClock().now()
     history = [viewed(n, now - n * SECOND) for n in range(1, products + 1)]
-    terms = Terms(EmailAction("cart-reminder"), category="nudge")
+    terms = Terms(EmailAction(TEMPLATE), category="nudge")
     trigger = Trigger(f"t-{person}", person, "cart-abandonment", 1, now, terms, because=history[:1])
     return trigger, Person(person, {"email": f"{person}@example.test", "first_name": "Zoë"}, history, products)
 
 
-def composing(*keys: DkimKey) -> Callable[[], Ready]:
+class AsItIs:
+    """The template that ships, and products as the events tell of them: what the database would add is measured elsewhere."""
+
+    def __init__(self) -> None:
+        self._template = InForce(1, Template(TEMPLATE, bundle(ROOT / "examples/templates", TEMPLATE)))
+
+    def find(self, name: str) -> InForce:
+        return self._template
+
+    async def completed(self, lists: dict[str, list[Any]], *_: object) -> dict[str, list[Any]]:
+        return lists
+
+    async def reserve(self, trigger: Trigger, *, trial: bool) -> None:
+        return None
+
+
+def composing(*keys: DkimKey) -> Callable[[], Letter]:
     """A mail as the mailer makes it once it knows the person: template, links that are sealed, headers, signatures."""
-    preparing = Preparing(
-        None,  # type: ignore[arg-type] - nobody is asked
-        SystemClock(),
-        Templates(ROOT / "examples/templates"),
-        SHOP,
-        Shop("Kiln & Kettle", "https://shop.example.test/"),
+    there = AsItIs()
+    composer = Composer(
+        there,  # type: ignore[arg-type]
+        there,  # type: ignore[arg-type]
+        there,  # type: ignore[arg-type]
         Linking(Links(["what seals the links of these mails"]), "https://events.shop.example.test"),
         Signer("example.test", keys),
-        reply_to=None,
-        staging=False,
-        test_recipients=(),
+        Letterhead(Shop("Kiln & Kettle", "https://shop.example.test/"), SHOP),
+        SystemClock(),
     )
     trigger, person = cart("ada")
     to = To(("ada@example.test",))
 
-    def compose() -> Ready:
-        ready = preparing._compose(trigger, person, to, Stamps())
-        assert isinstance(ready, Ready)
-        return ready
+    def compose() -> Letter:
+        made = at_once(composer.compose(trigger, person, to))
+        assert isinstance(made, Composed), made
+        return made.letter
 
     return compose
 
 
-def bare_mail(ready: Ready) -> Callable[[], object]:
+def at_once(work: Coroutine[Any, Any, T]) -> T:
+    """The result of something that waits for nothing."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        value: T = done.value
+        return value
+    raise RuntimeError("it waits")
+
+
+def bare_mail(letter: Letter) -> Callable[[], object]:
     """The same words in Python's own ``EmailMessage``, nothing composed, nothing signed."""
-    content = ready.letter.content.decode()
+    content = letter.content.decode()
 
     def build() -> bytes:
         message = EmailMessage(SMTP)
@@ -139,7 +170,7 @@ def composed() -> dict[str, int]:
         "composed_both_per_s": per_s(composing(RSA, ED25519)),
         "python_email_message_alone_per_s": per_s(bare_mail(composing()())),
         "rsa_2048_signature_alone_per_s": per_s(bare_signature),
-        "bytes_of_a_mail": len(composing(RSA, ED25519)().letter.content),
+        "bytes_of_a_mail": len(composing(RSA, ED25519)().content),
     }
     return {name: round(value) for name, value in found.items()}
 

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Mapping, Sequence, Set
-from typing import Any
 
 from services.mailer.catalogue import showing
 from services.mailer.catalogue.recommend import MOST, SEEDS, recommended, scored
@@ -25,20 +24,21 @@ class Shelf:
         self._looked = -POPULAR_S
         self._looking = asyncio.Lock()
 
-    async def completed(self, variables: dict[str, Any], person: Person, speaks_of: Set[str]) -> dict[str, Any] | None:
-        """``variables``, of which the template speaks of these. None if it had products to show and all are sold out.
+    async def completed(
+        self, lists: dict[str, list[Product]], person: Person, speaks_of: Set[str]
+    ) -> dict[str, list[Product]] | None:
+        """``lists``, of which the template speaks of these. None if it had products to show and all are sold out.
 
         One query for what the mail shows, and one more for what to recommend; none for a template that shows no products.
         """
         if not speaks_of & showing.LISTS:
-            return variables
+            return lists
         began = time.perf_counter()
-        lists: dict[str, list[Product]] = {name: variables[name] for name in showing.LISTS}
         found = await self._recommended(lists, person) if "recommended" in speaks_of else []
         known = await self._known(lists, found)
         metrics.CATALOGUE_LOOK_S.observe(time.perf_counter() - began)
         shown = showing.shown(lists, found, known)
-        return None if showing.nothing_left(speaks_of, lists, shown) else {**variables, **shown}
+        return None if showing.nothing_left(speaks_of, lists, shown) else shown
 
     async def _recommended(self, lists: Mapping[str, list[Product]], person: Person) -> list[str]:
         seen = showing.seen(lists)

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +11,7 @@ import structlog
 
 from services.mailer.coupons import codes
 from services.mailer.coupons.document import Coupon, flaw, parse
+from services.mailer.coupons.missing import Missing, NoCode
 from services.mailer.coupons.store import Code, Redemption, Store, Taken
 from services.mailer.money import amount
 from shared import db, metrics, subjects
@@ -41,30 +42,6 @@ COUNTED = 100_000
 PAGE = 1_000
 TRIAL_CODE = "TRIAL-CODE"
 """What a mail to a test recipient shows: no real code is spent."""
-
-
-class NoCode(Exception):
-    """There is none to be had, for the reason given."""
-
-
-class Missing(Mapping[str, Any]):
-    """A coupon without a code, as a template meets it: ``{% if coupon %}`` is false, so a template that asks goes on without.
-    One that writes the code regardless cannot do without, and gets ``NoCode``."""
-
-    def __init__(self, reason: NoCode) -> None:
-        self._reason = reason
-
-    def __liquid__(self) -> None:
-        """Liquid's truth of it."""
-
-    def __getitem__(self, name: str) -> Any:
-        raise self._reason
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
 
 
 class Coupons:

@@ -1,0 +1,183 @@
+"""Liquid within limits: no template, and nothing that a person or a site sent, can hold the mailer up.
+
+A rendering may use ``BUDGET_S`` of the processor. The clock is looked at wherever work is done in pieces (a filter, a turn of
+a loop, a part, some output), and no piece is larger than a few milliseconds, because texts, lists and numbers are bounded.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from io import StringIO
+from time import thread_time
+from typing import Any, ClassVar, TextIO
+
+from liquid import BoundTemplate, CachingDictLoader, Environment, RenderContext
+from liquid.ast import Node
+from liquid.builtin.expressions import LoopExpression
+from liquid.builtin.expressions.primitive import RangeLiteral
+from liquid.builtin.tags.for_tag import ForNode, ForTag
+from liquid.exceptions import LoopIterationLimitError, OutputStreamLimitError, ResourceLimitError
+from liquid.expression import Expression
+from liquid.undefined import UNDEFINED
+
+from services.mailer.locales import Reader
+from services.mailer.templating import filters
+
+BUDGET_S = 0.1
+TURNS = 10_000
+"""Of a loop, with those around it."""
+OUTPUT = 512 * 1024
+"""Characters."""
+_LOOK = 2000
+_OFTEN = 16
+"""Pieces of work between two looks at the clock, which costs 0.4 µs."""
+
+
+class Meter:
+    """Processor time of this thread, not the wall's: a busy machine spoils no mail."""
+
+    def __init__(self) -> None:
+        self._until = 0.0
+        self._left = _OFTEN
+
+    def start(self) -> None:
+        self._until = thread_time() + BUDGET_S
+
+    def tick(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            self._left = _OFTEN
+            self.check()
+
+    def check(self) -> None:
+        if thread_time() > self._until:
+            raise ResourceLimitError(f"takes more than {BUDGET_S * 1000:.0f} ms to fill in", token=None)
+
+
+class _Buffer(StringIO):
+    """``room``: how much may still be written. The clock is looked at whenever it has shrunk by so much."""
+
+    def __init__(self, meter: Meter, room: int) -> None:
+        super().__init__()
+        self._append = super().write
+        self._meter = meter
+        self._look_at = room - _LOOK
+        self.room = room
+
+    def write(self, text: str) -> int:
+        self.room = room = self.room - len(text) - 1
+        if room < self._look_at:
+            self._look()
+        return self._append(text)
+
+    def _look(self) -> None:
+        self._look_at = self.room - _LOOK
+        if self.room < 0:
+            raise OutputStreamLimitError(f"writes more than {OUTPUT:,} characters", token=None)
+        self._meter.check()
+
+
+class _Context(RenderContext):
+    __slots__ = ()
+    env: "Limited"
+
+    def get(self, path: list[object], *, token: Any, default: object = UNDEFINED) -> object:
+        """What most paths come to, fields of plain mappings, in half the time; the rest is left to Liquid."""
+        value: Any = self.scope
+        try:
+            for name in path:
+                value = value[name]
+                if type(name) is not str or (type(value) is not dict and name is not path[-1]):
+                    break
+            else:
+                return value
+        except (KeyError, TypeError, IndexError):
+            pass
+        return super().get(path, token=token, default=default)
+
+    def filter(self, name: str, token: Any) -> Any:
+        self.env.meter.tick()
+        return super().filter(name, token)
+
+    def extend(self, namespace: Mapping[str, object], template: BoundTemplate | None = None) -> Any:
+        self.env.meter.check()
+        return super().extend(namespace, template)
+
+    def loop(self, namespace: Mapping[str, object], forloop: Any) -> Any:
+        forloop.it = self._turns(forloop.it)
+        return super().loop(namespace, forloop)
+
+    def _turns(self, things: Iterable[object]) -> Iterator[object]:
+        for thing in things:
+            self.env.meter.check()
+            yield thing
+
+    def get_buffer(self, buf: TextIO | None = None) -> StringIO:
+        return _Buffer(self.env.meter, buf.room if isinstance(buf, _Buffer) else OUTPUT)
+
+
+class _Template(BoundTemplate):
+    context_class = _Context
+
+    env: "Limited"
+
+    def _get_buffer(self) -> StringIO:
+        return _Buffer(self.env.meter, OUTPUT)
+
+    def make_globals(self, render_args: Mapping[str, object]) -> Mapping[str, object]:
+        return render_args
+
+
+class _ForNode(ForNode):
+    """Liquid would go through a range to its offset, or turn it around, before it counts the turns."""
+
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        things = self.expression.iterable
+        if isinstance(things, RangeLiteral):
+            numbers = things.evaluate(context)
+            if numbers.stop - numbers.start > TURNS:
+                raise LoopIterationLimitError("loop iteration limit reached", token=self.token)
+        return super().render_to_output(context, buffer)
+
+
+class _ForTag(ForTag):
+    node_class = _ForNode
+
+
+class Limited(Environment):
+    """``reader``: of the rendering at hand."""
+
+    loop_iteration_limit: ClassVar[int | None] = TURNS
+    local_namespace_limit: ClassVar[int | None] = 1024 * 1024
+    template_class = _Template
+
+    def __init__(self, files: dict[str, str], meter: Meter, *, escape: bool) -> None:
+        super().__init__(autoescape=escape, loader=CachingDictLoader(files, auto_reload=False))
+        self.meter = meter
+        self.reader = Reader()
+        self.add_tag(_ForTag)
+        del self.tags["tablerow"]
+        filters.register(self)
+
+    def run(self, template: BoundTemplate, variables: Mapping[str, Any], reader: Reader) -> str:
+        self.reader = reader
+        return template.render(variables)
+
+
+def loose_ranges(template: BoundTemplate) -> Iterator[RangeLiteral]:
+    """Ranges that are not what a loop goes through. As a value, ``(1..1000000000)`` is a list that never ends."""
+    static = RenderContext(template)
+
+    def within(expression: Expression) -> Iterator[RangeLiteral]:
+        if isinstance(expression, RangeLiteral):
+            yield expression
+        for child in expression.children():
+            if not (isinstance(expression, LoopExpression) and child is expression.iterable):
+                yield from within(child)
+
+    def nodes(some: Iterable[Node]) -> Iterator[Node]:
+        for node in some:
+            yield node
+            yield from nodes(node.children(static, include_partials=False))
+
+    for node in nodes(template.nodes):
+        for expression in node.expressions():
+            yield from within(expression)
