@@ -6,6 +6,7 @@ Instants are microseconds since the epoch (``shared.clock``). ``gc=False`` stand
 never refers to itself: the collector need not visit it.
 """
 
+from decimal import Decimal
 from typing import Any, Literal
 
 import msgspec
@@ -23,7 +24,8 @@ class Event(Struct, frozen=True, tag="event", omit_defaults=True, gc=False):
     """Something a person did, or something Beckon did to a person (``source == "beckon"``).
 
     ``timestamp`` is when it happened, as the sender says; ``received`` is when the tracker took it. The instant at which
-    it *arrived*, which orders everything, is the stream's own and is not part of the payload.
+    it *arrived*, which orders everything, is the stream's own and is not part of the payload. ``vouched``: it is ``trusted``
+    because the site vouched for the person, by a user token. That says who sent it, and nothing of what a browser tells in it.
     """
 
     id: str
@@ -37,6 +39,7 @@ class Event(Struct, frozen=True, tag="event", omit_defaults=True, gc=False):
     anonymous_id: str | None = None
     source: str = "api"
     trusted: bool = False
+    vouched: bool = False
 
 
 class HistoryEvent(Struct, frozen=True, array_like=True, gc=False):
@@ -111,24 +114,42 @@ class Case(Struct, array_like=True):
 
 
 class EmailAction(Struct, frozen=True, tag="email", omit_defaults=True):
+    """``uncertain``: what becomes of a mail of which nobody can tell whether it was sent: ``hold``, or ``retry_once``."""
+
     template: str
     coupon: str | None = None
+    uncertain: str = "hold"
 
 
-Action = EmailAction
+class WebhookAction(Struct, frozen=True, tag="webhook"):
+    """``secret``: the name of what the request is signed with; the secret itself is known to the webhook service alone."""
+
+    url: str
+    secret: str
 
 
 class Terms(Struct, frozen=True, omit_defaults=True):
-    """What a rule says about its sends; travels with each trigger so that nobody has to look the rule up again."""
+    """What a rule says about its sends; travels with each trigger so that nobody has to look the rule up again.
 
-    action: Action
+    ``action`` is the mail, ``webhook`` the webhook: at least one of them is given.
+    """
+
+    action: EmailAction | None
     category: str = "default"
     priority: int = 0
     holdout: float = 0.0
-    """Share of people, 0 to 1, deliberately not mailed."""
+    """Share of people, 0 to 1, to whom deliberately nothing is sent."""
     verify: bool = True
     test: bool = False
     """The rule's status is ``test``: deliver to the test recipients only."""
+    webhook: WebhookAction | None = None
+    variant: str = ""
+    """Which of the rule's variants the person gets; empty if it has none."""
+
+    @property
+    def template(self) -> str:
+        """Of the mail; empty if there is none."""
+        return self.action.template if self.action else ""
 
 
 class Fire(Struct, frozen=True, omit_defaults=True):
@@ -508,7 +529,8 @@ class GetResults(Struct):
 
 class RuleResults(Struct, frozen=True):
     """How many triggers of a rule fired, and of those: how they ended, what people (and machines) did with the mails, the
-    purchases put down to them (``revenue`` by currency), and how many of those mailed, and of those held out, bought."""
+    purchases put down to them (``revenue`` by currency), and how many of those mailed, and of those held out, bought. A rule
+    with variants has one of these for each."""
 
     rule: str
     fired: int
@@ -526,6 +548,7 @@ class RuleResults(Struct, frozen=True):
     sent_bought: int
     held_out_bought: int
     revenue: dict[str, float]
+    variant: str = ""
 
 
 class ResultsFound(Struct):
@@ -569,6 +592,12 @@ class Trigger(Struct, frozen=True, tag="trigger", omit_defaults=True):
 
 class SendEmail(Struct, frozen=True, tag="email"):
     """The throttle allowed a trigger. The send's id is the trigger's."""
+
+    trigger: Trigger
+
+
+class SendWebhook(Struct, frozen=True, tag="webhook"):
+    """The throttle allowed a trigger whose rule has a webhook. The send's id is the trigger's, as is the mail's."""
 
     trigger: Trigger
 
@@ -659,6 +688,74 @@ class ConsentChecked(Struct):
     refusal: str = ""
 
 
+# --- Catalogue --------------------------------------------------------------------------------------------------------
+
+
+class PutProducts(Struct):
+    """Request on ``catalogue.put``: products of the feed called ``feed``, each as named texts or numbers. ``replace``: the feed
+    ends with these, and what it did not name is gone."""
+
+    items: list[Properties]
+    feed: str
+    replace: bool = False
+
+
+class ProductsPut(Struct):
+    """Reply to ``PutProducts``. ``refused``: (place in ``items`` from 0, why); all others are stored."""
+
+    stored: int
+    refused: list[tuple[int, str]] = []
+    gone: int = 0
+
+
+class CatalogueProduct(Struct, frozen=True):
+    """What is known of a product. ``source``: feed, event or browser, whose word that is. ``sold_out``: it is not shown."""
+
+    product_id: str
+    name: str | None
+    price: Decimal | None
+    currency: str | None
+    image_url: str | None
+    url: str | None
+    category: str | None
+    availability: str | None
+    stock: int | None
+    gone: bool
+    sold_out: bool
+    source: str
+    updated_at: Instant
+
+
+class ListProducts(Struct):
+    """Request on ``catalogue.list``: in the order of their ids, after ``after``."""
+
+    after: str = ""
+    limit: int = 100
+    category: str = ""
+
+
+class ProductsListed(Struct):
+    """Reply to ``ListProducts``; there are no more if ``done``."""
+
+    products: list[CatalogueProduct]
+    done: bool
+
+
+class GetProduct(Struct):
+    """Request on ``catalogue.get``."""
+
+    product_id: str
+
+
+class ProductFound(Struct):
+    """Reply to ``GetProduct``, none if there is no such product. ``sessions``: how many it was seen in, old ones counting less;
+    ``together``: what goes with it best, with how well, from 0 to 1."""
+
+    product: CatalogueProduct | None
+    sessions: float = 0.0
+    together: list[tuple[str, float]] = []
+
+
 # --- Reports of mails that were sent ----------------------------------------------------------------------------------
 
 Bounce = Literal["hard", "soft", "blocked"]
@@ -731,8 +828,11 @@ OUTCOMES = AFTER_SENDING | {
     "trigger_suppressed",
     "trigger_held_out",
     "webhook_sent",
+    "webhook_failed",
+    "webhook_expired",
 }
-"""Names of the events Beckon writes itself. Those that do not happen to a mail that was sent end a trigger."""
+"""Names of the events Beckon writes itself. Those that do not happen to a mail that was sent end a trigger, but for those
+``beside_mail``."""
 
 NOT_ACTIVITY = (OUTCOMES - {"email_opened", "email_clicked"}) | {"identify", "alias"}
 """Names of the events that a person did not cause."""
@@ -740,8 +840,16 @@ NOT_ACTIVITY = (OUTCOMES - {"email_opened", "email_clicked"}) | {"identify", "al
 IMPORTED = "import"
 """The source of events that tell of the past: what they make true does not fire."""
 
-TAKEN_BACK = frozenset({"trigger_suppressed", "email_failed", "email_expired"})
+TAKEN_BACK = frozenset({"trigger_suppressed", "email_failed", "email_expired", "webhook_failed", "webhook_expired"})
 """Outcomes by which a firing came to nothing: it no longer counts towards ``reentry`` or caps."""
+
+BESIDE_MAIL = "beside_mail"
+"""A property of what became of the webhook of a rule that sends a mail, too. The mail's outcome ends the trigger; this one
+is told, and neither ends anything nor takes anything back."""
+
+
+def beside_mail(event: Event | HistoryEvent) -> bool:
+    return bool(event.properties.get(BESIDE_MAIL))
 
 
 OWN_ID = "beckon:"
@@ -766,4 +874,6 @@ def own_event(name: str, occasion: str, person: str, now: Instant, properties: P
 def outcome(name: str, trigger: Trigger, now: Instant, **properties: Any) -> Event:
     """The fact that ``trigger`` ended as ``name``: said again, it is the same event."""
     about = {"trigger_id": trigger.id, "rule": trigger.rule, "version": trigger.version}
+    if trigger.terms.variant:
+        about["variant"] = trigger.terms.variant
     return own_event(name, f"{trigger.id}.{name}", trigger.person, now, about | properties)

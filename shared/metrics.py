@@ -162,7 +162,39 @@ DUE_TO_ACCEPTED_S = Histogram(
     "From the instant a rule became true to the SMTP server's acceptance of its mail.",
     buckets=FAST_S,
 )
-SMTP_CONNECTIONS = Gauge("beckon_smtp_connections", "Open connections to the SMTP server.")
+CATALOGUE_EVENTS = Counter(
+    "beckon_catalogue_events_total",
+    "Events of sites that the catalogue's learner read, by outcome: learned, passed_over (of no product), dead.",
+    ["outcome"],
+)
+CATALOGUE_LEARN_S = Histogram(
+    "beckon_catalogue_learn_seconds", "From a batch of events in hand to its commit.", buckets=FAST_S
+)
+CATALOGUE_LOOK_S = Histogram(
+    "beckon_catalogue_look_seconds",
+    "How long a mail took to learn of its products and recommendations.",
+    buckets=FAST_S,
+)
+COUPON_CODES_LEFT = Gauge("beckon_coupon_codes_left", "Codes left in a pool, counted up to 100,000.", ["coupon"])
+COUPONS_REDEEMED = Counter("beckon_coupons_redeemed_total", "Purchases with a code that was handed out.", ["coupon"])
+DELIVERIES_HELD_BACK = Counter(
+    "beckon_deliveries_held_back_total",
+    "Sends told to come again because of their recipient's domain: busy (as many in hand as may be), resting (its servers put "
+    "mails off).",
+    ["reason"],
+)
+DELIVERIES_REPEATED = Counter(
+    "beckon_deliveries_repeated_total", "Uncertain mails that were transmitted once more, as their rule asks."
+)
+SMTP_CONNECTIONS = Gauge("beckon_smtp_connections", "Open connections by SMTP server (host:port).", ["relay"])
+SMTP_RELAY_USABLE = Gauge(
+    "beckon_smtp_relay_usable", "1 while mails go to this SMTP server, 0 while it is left alone.", ["relay"]
+)
+SMTP_MAILS = Counter(
+    "beckon_smtp_mails_total",
+    "Mails offered to an SMTP server, by outcome: accepted, deferred, refused, uncertain.",
+    ["relay", "outcome"],
+)
 MAIL_REPORTS = Counter(
     "beckon_mail_reports_total",
     "Reports of mails that were sent, by source (smtp, ses, sendgrid, postmark, mailgun) and kind: hard, soft, blocked, "

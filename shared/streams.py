@@ -58,7 +58,7 @@ def declarations(partitions: int, replicas: int = 1, sizes: Sizes = Sizes()) -> 
     return [
         _stream(subjects.DEAD, ["dead.*"], sizes.dead, replicas, max_age=30 * DAY_S),
         _bucket(replicas),
-        _work_queue(subjects.SENDS, ["sends.email", "sends.webhook"], sizes.sends, replicas),
+        _work_queue(subjects.SENDS, [subjects.SENDS_EMAIL, subjects.SENDS_WEBHOOK], sizes.sends, replicas),
         _work_queue(subjects.TRIGGERS, [subjects.ALL_TRIGGERS], sizes.triggers, replicas),
         _stream(
             subjects.EVENTS,

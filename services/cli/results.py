@@ -30,7 +30,19 @@ def results(
     if as_json:
         print_json([msgspec.to_builtins(each) | {"lift": lift(each)} for each in found])
         return
-    columns = "rule", "fired", "sent", "opened", "by machine", "clicked", "unsubscribed", "purchases", "revenue", "lift"
+    columns = (
+        "rule",
+        "variant",
+        "fired",
+        "sent",
+        "opened",
+        "by machine",
+        "clicked",
+        "unsubscribed",
+        "purchases",
+        "revenue",
+        "lift",
+    )
     print_table(columns, map(_row, found), "nothing fired")
 
 
@@ -58,4 +70,4 @@ def _row(found: RuleResults) -> list[str]:
     revenue = ", ".join(f"{total:,.2f} {currency}".strip() for currency, total in sorted(found.revenue.items()))
     more = lift(found)
     numbers += [found.unsubscribed, found.conversions, revenue or "-", "-" if more is None else f"{more:+.0%}"]
-    return [found.rule, *map(str, numbers)]
+    return [found.rule, found.variant or "-", *map(str, numbers)]

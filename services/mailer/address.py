@@ -14,6 +14,16 @@ class To(Struct, frozen=True):
     addresses: tuple[str, ...]
     prefix: str = ""
 
+    @property
+    def trial(self) -> bool:
+        """It goes to test recipients, who are not the person."""
+        return bool(self.prefix)
+
+    @property
+    def domain(self) -> str:
+        """Where it goes; of several, the first."""
+        return self.addresses[0].rpartition("@")[2].lower()
+
 
 class Nobody(Struct, frozen=True):
     reason: str

@@ -20,6 +20,8 @@ from shared.clock import Instant, rfc3339, to_datetime
 
 _LINE = "\r\n"
 _SUBJECT_LENGTH = 250
+_WIDTH = 78
+_PLAIN = re.compile(rb"[\t\r\n\x20-\x7e]*+")
 _ID = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
 
@@ -75,9 +77,9 @@ def compose(
     standing: Sequence[str] = (),
 ) -> Letter:
     """``due``: when the rule became true; an inbox can show how long the mail took. ``unsubscribe``: an address that also
-    takes one-click (RFC 8058). ``standing``: headers as they are."""
+    takes one-click (RFC 8058). ``standing``: headers as they are, as of ``headers.standing``."""
     id_ = message_id(send, from_.domain)
-    # Quoted-printable never holds "=_", so the boundary cannot occur in a part (RFC 2045 section 6.7).
+    # Quoted-printable never holds "=_", and a part as it is must not, so the boundary occurs in none (RFC 2045 section 6.7).
     boundary = "=_" + hashlib.sha256(id_.encode()).hexdigest()[:32]
     head = [
         f"From: {formataddr((from_.name, from_.address))}",
@@ -102,14 +104,17 @@ def _unsubscribe(address: str) -> list[str]:
 
 
 def _part(boundary: str, kind: str, text: str) -> bytes:
+    """As it is if every mail server and every reader of its source gets along with it; otherwise as quoted-printable."""
+    lines = text.strip().splitlines()
+    whole = f"{_LINE.join(lines)}{_LINE}".encode()
+    plain = _PLAIN.fullmatch(whole) is not None and b"=_" not in whole and max(map(len, lines), default=0) <= _WIDTH
     head = (
         f"--{boundary}",
         f'Content-Type: text/{kind}; charset="utf-8"',
-        "Content-Transfer-Encoding: quoted-printable",
+        f"Content-Transfer-Encoding: {'7bit' if plain else 'quoted-printable'}",
         "",
     )
-    lines = _LINE.join(text.strip().splitlines())
-    return f"{_LINE.join(head)}{_LINE}".encode() + b2a_qp(f"{lines}{_LINE}".encode())
+    return f"{_LINE.join(head)}{_LINE}".encode() + (whole if plain else b2a_qp(whole))
 
 
 def _encoded(text: str, header: str) -> str:

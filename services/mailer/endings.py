@@ -60,7 +60,7 @@ def uncertain(trigger: Trigger, now: Instant, reason: str) -> Ending:
 def sent(trigger: Trigger, stamps: Stamps, message_id: str, *, trial: bool, reply: str = "") -> Ending:
     """``stamps.accepted`` is when the server took the mail. ``trial``: it went to the test recipients."""
     properties: dict[str, Any] = {
-        "template": trigger.terms.action.template,
+        "template": trigger.terms.template,
         "message_id": message_id,
         "timer": trigger.timer,
         "latency_ms": (stamps.accepted - (stamps.due or trigger.at)) / MILLISECOND,
@@ -91,6 +91,20 @@ def after_reply(
 def too_late(result: Deferred, trigger: Trigger, now: Instant) -> Ending:
     """The server put a mail off, but the send was taken for uncertain meanwhile: nobody is left to try again."""
     return failed(trigger, now, "smtp", f"{result.reason}; found after it was taken for uncertain")
+
+
+def of_repeated(ending: Ending, trigger: Trigger, now: Instant) -> Ending:
+    """The ending of a send that may have gone before: whatever came of it now, only that it was sent is more certain."""
+    first, *others = ending.facts
+    if ending.status == "sent":
+        return structs.replace(ending, facts=(_with(first, repeated=True), *others))
+    reason = ending.reason if ending.status == "uncertain" else f"it may have been sent; once more: {ending.reason}"
+    told = uncertain(trigger, now, reason)
+    return structs.replace(told, facts=(_with(told.facts[0], repeated=True), *others), bounce=ending.bounce)
+
+
+def _with(event: Event, **properties: Any) -> Event:
+    return structs.replace(event, properties=event.properties | properties)
 
 
 def _ending(status: Status, name: str, trigger: Trigger, now: Instant, stage: str, reason: str) -> Ending:

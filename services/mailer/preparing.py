@@ -1,18 +1,18 @@
 """From a send to a mail: who is it for, is the rule still true, is it still wanted, what does it say."""
 
+from collections.abc import Callable
+
 from msgspec import Struct, structs
 
-from services.mailer.address import Nobody, To, choose
-from services.mailer.compose import Letter, Sender, compose, message_id
-from services.mailer.context import Shop, context
+from services.mailer.address import Nobody, choose
+from services.mailer.compose import Letter
+from services.mailer.composing import Composer, Held
 from services.mailer.endings import Ending, failed, refused_address, suppressed
-from services.mailer.feedback import Feedback
-from services.mailer.links import Linking
 from services.mailer.suppressions import Suppressions
-from services.mailer.templates import TemplateError, Templates
+from services.mailer.templates import TemplateError
 from shared import subjects
 from shared.bus import Bus
-from shared.clock import Clock
+from shared.clock import Clock, Instant
 from shared.messages import (
     CheckConsent,
     ConsentChecked,
@@ -28,9 +28,12 @@ from shared.partition import partition_of
 
 
 class Ready(Struct, frozen=True):
-    """``trial``: it goes to the test recipients. ``address``: the hash of whom it goes to, if that is the person."""
+    """``domain``: the recipient's. ``at``: when it was so. ``trial``: it goes to the test recipients. ``address``: the hash of
+    whom it goes to, if that is the person."""
 
     letter: Letter
+    domain: str
+    at: Instant
     stamps: Stamps
     trial: bool
     address: bytes | None = None
@@ -41,11 +44,7 @@ class Preparing:
         self,
         bus: Bus,
         clock: Clock,
-        templates: Templates,
-        sender: Sender,
-        shop: Shop,
-        linking: Linking,
-        feedback: Feedback,
+        composer: Composer,
         suppressions: Suppressions,
         *,
         staging: bool,
@@ -53,26 +52,24 @@ class Preparing:
     ) -> None:
         self._bus = bus
         self._clock = clock
-        self._templates = templates
-        self._sender = sender
-        self._shop = shop
-        self._linking = linking
+        self._composer = composer
         self._staging = staging
         self._test_recipients = test_recipients
         self._suppressions = suppressions
-        self._feedback = feedback
 
-    async def prepare(self, trigger: Trigger) -> Ready | Ending:
-        """Raises ``Unavailable`` while nobody can say who the person is, whether the rule still holds, or whether the person
-        still wants mail."""
+    async def prepare(self, trigger: Trigger, admit: Callable[[str], None]) -> Ready | Held | Ending:
+        """``admit`` is asked about the recipient's domain as soon as it is known, and raises ``RetryLater`` if nothing may go
+        there now. Raises ``Unavailable`` while nobody can say who the person is, whether the rule still holds, or whether the
+        person still wants mail."""
         person = await self._person(trigger.person)
         to = choose(person.profile, self._test_recipients, staging=self._staging, test=trigger.terms.test)
         if isinstance(to, Nobody):
             return suppressed(trigger, self._clock.now(), "address", to.reason)
-        address = None if to.prefix else self._suppressions.hash(to.addresses[0])
+        address = None if to.trial else self._suppressions.hash(to.addresses[0])
         # Asked once more when the mail is claimed; but by then a server has been asked for an address that is known bad.
         if address and (against := await self._suppressions.against(address)):
             return refused_address(trigger, self._clock.now(), against)
+        admit(to.domain)
         stamps = trigger.stamps
         if trigger.terms.verify:
             at = self._clock.now()
@@ -85,7 +82,14 @@ class Preparing:
             stamps = structs.replace(stamps, verified=self._clock.now())
         if refusal := await self._refusal(trigger):
             return suppressed(trigger, self._clock.now(), "consent", refusal)
-        return self._compose(trigger, person, stamps, to, address)
+        at = self._clock.now()
+        try:
+            letter = await self._composer.compose(trigger, person, to)
+        except TemplateError as error:
+            return failed(trigger, self._clock.now(), "compose", str(error))
+        if isinstance(letter, Held):
+            return letter
+        return Ready(letter, to.domain, at, stamps, trial=to.trial, address=address)
 
     async def _person(self, key: str) -> Person:
         subject = subjects.people_get(partition_of(key, self._bus.partitions))
@@ -95,27 +99,3 @@ class Preparing:
         """What somebody chose, or complained of, after the throttle let this through."""
         request = CheckConsent(trigger.person, trigger.terms.category, trigger.aliases)
         return (await self._bus.request(subjects.CONSENTS_CHECK, request, ConsentChecked)).refusal
-
-    def _compose(
-        self, trigger: Trigger, person: Person, stamps: Stamps, to: To, address: bytes | None
-    ) -> Ready | Ending:
-        now = self._clock.now()
-        link = self._linking.link(trigger, now, trial=bool(to.prefix))
-        unsubscribe = self._linking.unsubscribe(link)
-        variables = context(trigger, person, self._shop, unsubscribe)
-        try:
-            rendered = self._templates.render(trigger.terms.action.template, variables)
-        except TemplateError as error:
-            return failed(trigger, now, "compose", str(error))
-        rendered = structs.replace(rendered, html=self._linking.tracked(rendered.html, link))
-        letter = compose(
-            trigger.id,
-            rendered,
-            to,
-            self._sender,
-            now,
-            due=trigger.at,
-            unsubscribe=unsubscribe,
-            standing=self._feedback.headers(trigger.id, message_id(trigger.id, self._sender.domain)),
-        )
-        return Ready(self._feedback.addressed(letter), stamps, trial=link.trial, address=address)

@@ -116,13 +116,14 @@ def _details(latest_first: Iterable[HistoryEvent]) -> dict[str, Product]:
         if not key:
             continue
         product = known.setdefault(key, {})
-        for name, value in _product(properties).items():
+        for name, value in described(properties).items():
             if product.get(name) is None:
                 product[name] = value
     return known
 
 
-def _product(properties: Properties) -> Product:
+def described(properties: Properties) -> Product:
+    """The product that an event's properties, or an item of its list, speak of."""
     return {
         "product_id": _text(properties.get("product_id")),
         "name": _text(properties.get("name")),

@@ -9,12 +9,14 @@ answer                    to MAIL, RCPT or DATA      to the content
 2xx (3xx to DATA)         go on                      accepted
 4xx                       deferred                   deferred
 5xx                       refused                    refused
+5xx about us, to MAIL     deferred                   –
 anything else             deferred                   uncertain
 time-out, disconnection   deferred                   uncertain
 ========================  =========================  ====================================
 """
 
 import hashlib
+import re
 from typing import Literal
 
 from msgspec import Struct
@@ -22,9 +24,15 @@ from msgspec import Struct
 from services.mailer.bounces import classify, printable
 from shared.messages import Bounce
 
-Stage = Literal["mail", "rcpt", "data", "content"]
+Stage = Literal["mail", "rcpt", "claim", "data", "content"]
+"""``claim`` is ours, not a command."""
 
 _GO_ON = {"mail": 2, "rcpt": 2, "data": 3, "content": 2}
+_ABOUT_US = frozenset({500, 502, 503, 504, 530, 535, 538})
+"""The server does not understand us, or does not know us: no mail is at fault, and every one would fail."""
+_ENHANCED = re.compile(r"[245]\.(\d{1,3})\.(\d{1,3})\b")
+_GREYLISTED = re.compile(r"gr[ae]y[ -]?list", re.IGNORECASE)
+_TOO_MUCH = re.compile(r"\b4\.7\.\d|rate|limit|too (?:many|much|fast)|throttl|unusual|deferred|later", re.IGNORECASE)
 
 
 class Reply(Struct, frozen=True):
@@ -68,6 +76,7 @@ class Uncertain(Struct, frozen=True):
 
 
 Result = Accepted | Deferred | Refused | Uncertain
+Scope = Literal["mail", "domain", "relay"]
 
 
 def decide_reply(stage: Stage, answer: Reply | Lost) -> Result | None:
@@ -79,11 +88,28 @@ def decide_reply(stage: Stage, answer: Reply | Lost) -> Result | None:
     family = answer.code // 100
     if family == _GO_ON[stage]:
         return Accepted(reason) if stage == "content" else None
-    if family == 4:
+    if family == 4 or (stage == "mail" and answer.code in _ABOUT_US):
         return Deferred(stage, reason, answer.code)
     if family == 5:
         return Refused(stage, reason, answer.code, classify(answer.text, answer.code) if stage == "rcpt" else None)
     return Uncertain(reason) if stage == "content" else Deferred(stage, reason, answer.code)
+
+
+def scope(deferred: Deferred) -> Scope:
+    """Whose matter it is that a mail was put off: this mail's only (the mailbox is full; greylisting, where each mail has to
+    come twice), that of all mails for the domain, or of everything that goes to this relay."""
+    if deferred.stage == "claim":
+        return "mail"
+    if deferred.stage == "mail":
+        return "relay"
+    enhanced = _ENHANCED.search(deferred.reason)
+    mailbox = enhanced is not None and enhanced[1] in ("1", "2")
+    return "mail" if _GREYLISTED.search(deferred.reason) or mailbox or deferred.code == 452 else "domain"
+
+
+def too_much(deferred: Deferred) -> bool:
+    """Whether the answer asks for fewer mails, and not only for this one to wait."""
+    return scope(deferred) == "domain" and (deferred.code == 421 or _TOO_MUCH.search(deferred.reason) is not None)
 
 
 def delay_s(attempt: int, send: str, first_s: float, longest_s: float) -> float:

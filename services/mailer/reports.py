@@ -7,9 +7,10 @@ from services.mailer.address import normal
 from services.mailer.bounces import classify, reason
 from services.mailer.suppressions import Report, Reported, Suppressions
 from services.mailer.verp import report_key
-from shared import metrics
+from shared import metrics, subjects
 from shared.bus import Bus
 from shared.clock import Clock
+from shared.endpoints import Endpoint
 from shared.errors import RequestRefused, Unavailable
 from shared.logs import bind
 from shared.messages import (
@@ -30,6 +31,12 @@ class Reports:
         self._bus = bus
         self._suppressions = suppressions
         self._clock = clock
+
+    def endpoints(self) -> list[Endpoint]:
+        return [
+            Endpoint(subjects.DELIVERIES_REPORT, ReportMails, self.on_reports),
+            Endpoint(subjects.ADDRESSES_SUPPRESS, SuppressAddress, self.on_suppress),
+        ]
 
     async def on_reports(self, request: ReportMails) -> MailsReported:
         """Raises ``Unavailable`` if one of them cannot be kept yet; the whole may come again."""

@@ -1,69 +1,73 @@
-"""Open connections to the SMTP server, and a mail's way over one of them.
+"""A connection to an SMTP server, and a mail's way over it.
 
-A mail goes in two steps, so that it can be claimed in between: ``envelope`` (MAIL, RCPT), after which nothing can have
-been sent, and ``content`` (DATA and the mail itself), after which only the server's answer tells.
+A mail goes in two steps, so that it can be claimed in between: ``envelope`` (MAIL, RCPT, DATA), after which nothing can have
+been sent, and ``content``, after which only the server's answer tells.
 """
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
+from ipaddress import ip_address
+from typing import Literal, NamedTuple, cast
 
-import structlog
 from aiosmtplib import SMTP, SMTPException, SMTPResponse, SMTPResponseException, SMTPServerDisconnected
 from aiosmtplib.protocol import SMTPProtocol
 
-from services.mailer.bounces import printable
 from services.mailer.compose import Letter
 from services.mailer.replies import Deferred, Lost, Reply, Result, decide_reply
 from services.mailer.server import Server
-from shared import metrics
 
-log = structlog.get_logger()
-
+BLOCK_S = 180.0
+"""For the server to take in the content; RFC 5321 section 4.5.3.2.5 asks for three minutes."""
 IDLE_S = 5.0
 """A connection that was not used for so long is asked whether it still lives."""
-PROBE_S = 5.0
-LONGEST_AWAY_S = 5.0
 
 
-class SmtpAway(Exception):
-    """No connection can be had; the next attempt is in ``retry_s``. The mail is not at fault."""
+class Options(NamedTuple):
+    """``hello``: what it calls itself. ``data_timeout_s``: for the answer to a mail's content, ``timeout_s`` for any other."""
 
-    def __init__(self, reason: str, retry_s: float) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.retry_s = retry_s
+    hello: str
+    timeout_s: float
+    data_timeout_s: float
+    tls_required: bool
+    tls_verify: bool
 
 
 class Connection:
     def __init__(self, smtp: SMTP, data_timeout_s: float) -> None:
         self._smtp = smtp
         self._data_timeout_s = data_timeout_s
-        self._between_mails = True
+        self._state: Literal["between", "begun", "content"] = "between"
         self._reused = False
         self._used = asyncio.get_running_loop().time()
 
     async def envelope(self, letter: Letter) -> Result | None:
-        """None: the server is ready for the content. One of several recipients is enough."""
-        self._between_mails = False
-        result = decide_reply("mail", await self._ask("MAIL", f"FROM:<{letter.sender}>"))
-        if result:
+        """None: the server waits for the content. One of several recipients is enough."""
+        self._state = "begun"
+        if result := decide_reply("mail", await self._ask("MAIL", f"FROM:<{letter.sender}>")):
             return result
         results = [
             decide_reply("rcpt", await self._ask("RCPT", f"TO:<{recipient}>")) for recipient in letter.recipients
         ]
-        return None if None in results else results[0]
-
-    async def content(self, letter: Letter) -> Result:
+        if None not in results:
+            return results[0]
         if result := decide_reply("data", await self._ask("DATA")):
             return result
+        self._state = "content"
+        return None
+
+    async def content(self, letter: Letter) -> Result:
+        """The content first, then, when all of it has left this process, the dot that ends it: up to there nothing can have
+        been sent."""
         protocol = self._smtp.protocol
         try:
             if protocol is None:
                 raise SMTPServerDisconnected("disconnected before the content")
-            protocol.write(_dotted(letter.content))
-        except SMTPServerDisconnected as error:
-            return Deferred("data", f"data: {error}")
+            protocol.write(_stuffed(letter.content))
+            async with asyncio.timeout(min(BLOCK_S, self._data_timeout_s)):
+                await protocol._drain_helper()  # what StreamWriter.drain calls; there is no other way to it
+            protocol.write(b".\r\n")
+        except (SMTPServerDisconnected, OSError, TimeoutError) as error:
+            self.close()
+            return Deferred("data", f"data: {str(error) or 'the content was not taken in time'}")
         result = decide_reply("content", await self._answer(protocol))
         assert result is not None, "the answer to the content is always a result"
         return result
@@ -83,16 +87,19 @@ class Connection:
         return isinstance(answer, Reply) and answer.code // 100 == 2
 
     async def finish(self) -> None:
-        """End a mail that was begun and not handed over."""
-        if not self._between_mails:
+        """End a mail that was begun and not handed over. Where its content is waited for, nothing else can be said."""
+        if self._state == "content":
+            self.close()
+        elif self._state == "begun":
             answer = await self._ask("RSET")
-            self._between_mails = isinstance(answer, Reply) and answer.code // 100 == 2
+            if isinstance(answer, Reply) and answer.code // 100 == 2:
+                self._state = "between"
 
     def rest(self) -> bool:
         """Put aside until the next mail; false if the connection is of no more use."""
         self._reused = True
         self._used = asyncio.get_running_loop().time()
-        return self._between_mails and self._smtp.is_connected
+        return self._state == "between" and self._smtp.is_connected
 
     async def quit(self) -> None:
         if self._smtp.is_connected:
@@ -100,6 +107,9 @@ class Connection:
         self.close()
 
     def close(self) -> None:
+        """At once: what was not sent yet is not waited for."""
+        if self._smtp.transport is not None:
+            cast(asyncio.WriteTransport, self._smtp.transport).abort()
         self._smtp.close()
 
     async def _ask(self, *command: str) -> Reply | Lost:
@@ -118,128 +128,51 @@ class Connection:
         except (SMTPException, OSError) as error:
             self.close()  # a late answer must not be taken for the answer to another command
             return Lost(str(error) or type(error).__name__)
-        self._between_mails = True
+        self._state = "between"
         return answer
 
 
-class Pool:
-    """At most ``size`` connections. While the server is away nobody waits for it: ``connection`` raises at once, and a
-    probe tries again every few seconds."""
+async def connect(server: Server, options: Options) -> Connection:
+    """Raises ``SMTPException``, ``OSError`` or ``ValueError``.
 
-    def __init__(
-        self, server: Server, domain: str, *, size: int, timeout_s: float, data_timeout_s: float, tls_verify: bool
-    ) -> None:
-        self._server = server
-        self._domain = domain
-        self._timeout_s = timeout_s
-        self._data_timeout_s = data_timeout_s
-        self._tls_verify = tls_verify
-        self._slots = asyncio.Semaphore(size)
-        self._idle: list[Connection] = []
-        self._open = 0
-        self._failures = 0
-        self._away = "not tried yet"
-        self._retry_at = 0.0
+    Where STARTTLS is offered it must succeed: what follows is never sent in clear. Nor is a password, but on this machine.
+    """
+    smtp = SMTP(
+        hostname=server.host,
+        port=server.port,
+        local_hostname=options.hello,
+        use_tls=server.tls,
+        validate_certs=options.tls_verify,
+        timeout=options.timeout_s,
+    )
+    try:
+        await smtp.connect()
+        if smtp.get_transport_info("sslcontext") is None:
+            if options.tls_required:
+                raise SMTPException("it offers no STARTTLS, and SMTP_TLS is required")
+            if server.user is not None and not local(smtp.get_transport_info("peername")[0]):
+                raise SMTPException("it offers no STARTTLS, and the password is not sent in clear")
+        if server.user is not None:
+            await smtp.login(server.user, server.password or "")
+        if smtp.is_ehlo_or_helo_needed:  # nothing that was said before TLS counts (RFC 3207 section 4.2)
+            await smtp.ehlo()
+        cast(asyncio.WriteTransport, smtp.transport).set_write_buffer_limits(0)  # so that drained is all gone
+    except BaseException:
+        smtp.close()
+        raise
+    return Connection(smtp, options.data_timeout_s)
 
-    @property
-    def reachable(self) -> bool:
-        """Whether the last attempt to use the server came to a connection."""
-        return not self._away
 
-    @contextlib.asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        """Raises ``SmtpAway``."""
-        self._refuse_while_away()
-        async with self._slots:
-            connection = await self._idle_one() or await self._connect()
-            try:
-                yield connection
-                await connection.finish()
-            finally:
-                if connection.rest():
-                    self._idle.append(connection)
-                else:
-                    self._drop(connection)
-
-    async def probe(self) -> None:
-        """For ever: notice that the server went away, or that it is back, also when there is nothing to send."""
-        while True:
-            if not self._slots.locked():
-                with contextlib.suppress(SmtpAway):
-                    async with self.connection():
-                        pass
-            await asyncio.sleep(min(PROBE_S, max(0.1, self._retry_in())) if self._away else PROBE_S)
-
-    async def close(self) -> None:
-        """Say goodbye on the idle connections, which is all of them once the sends are finished."""
-        idle, self._idle = self._idle, []
-        await asyncio.gather(*(connection.quit() for connection in idle))
-
-    async def _idle_one(self) -> Connection | None:
-        while self._idle:
-            connection = self._idle.pop()
-            if await connection.lives():
-                return connection
-            self._drop(connection)
-        return None
-
-    async def _connect(self) -> Connection:
-        self._refuse_while_away()
-        smtp = SMTP(
-            hostname=self._server.host,
-            port=self._server.port,
-            username=self._server.user,
-            password=self._server.password,
-            local_hostname=self._domain,
-            use_tls=self._server.tls,
-            validate_certs=self._tls_verify,
-            timeout=self._timeout_s,
-        )
-        try:
-            await smtp.connect()
-        except (SMTPException, OSError, ValueError) as error:
-            smtp.close()
-            raise self._went_away(printable(str(error)) or type(error).__name__) from None
-        except asyncio.CancelledError:
-            smtp.close()
-            raise
-        if self._away:
-            log.info("smtp_reached")
-        self._away, self._failures = "", 0
-        self._count(+1)
-        return Connection(smtp, self._data_timeout_s)
-
-    def _went_away(self, reason: str) -> SmtpAway:
-        if reason != self._away:
-            log.warning("smtp_unreachable", error=reason)
-        self._away = reason
-        self._failures += 1
-        self._retry_at = asyncio.get_running_loop().time() + min(LONGEST_AWAY_S, 0.25 * 2**self._failures)
-        return SmtpAway(reason, self._retry_in())
-
-    def _refuse_while_away(self) -> None:
-        if self._away and self._retry_in() > 0:
-            raise SmtpAway(self._away, self._retry_in())
-
-    def _retry_in(self) -> float:
-        return self._retry_at - asyncio.get_running_loop().time()
-
-    def _drop(self, connection: Connection) -> None:
-        connection.close()
-        self._count(-1)
-
-    def _count(self, change: int) -> None:
-        self._open += change
-        metrics.SMTP_CONNECTIONS.set(self._open)
+def local(address: str) -> bool:
+    """Whether it is this machine's own."""
+    return ip_address(address.partition("%")[0]).is_loopback
 
 
 def _reply(response: SMTPResponse) -> Reply:
     return Reply(response.code, response.message)
 
 
-def _dotted(content: bytes) -> bytes:
-    """The content with its dots doubled and the final one (RFC 5321 section 4.5.2). Lines end in CRLF already."""
-    dotted = content.replace(b"\r\n.", b"\r\n..")
-    return (
-        (b"." if dotted.startswith(b".") else b"") + dotted + (b".\r\n" if dotted.endswith(b"\r\n") else b"\r\n.\r\n")
-    )
+def _stuffed(content: bytes) -> bytes:
+    """The content with its dots doubled (RFC 5321 section 4.5.2), up to the one that ends it. Lines end in CRLF already."""
+    stuffed = content.replace(b"\r\n.", b"\r\n..")
+    return (b"." if stuffed.startswith(b".") else b"") + stuffed + (b"" if stuffed.endswith(b"\r\n") else b"\r\n")

@@ -23,13 +23,15 @@ _decode = msgspec.msgpack.Decoder(tuple[Event, ...]).decode
 
 
 class Delivery(Struct, frozen=True):
-    """``status``: claimed, deferred or an ending. ``facts`` are the events of the ending."""
+    """``status``: claimed, deferred or an ending. ``unsure``: it may have been sent before. ``facts`` are the events of the
+    ending."""
 
     status: str
     reason: str
     attempts: int
     claim: str
     claimed_at: Instant | None
+    unsure: bool
     facts: tuple[Event, ...]
 
 
@@ -56,6 +58,7 @@ class Store:
             row["attempts"],
             row["claim"],
             row["claimed_at"] and from_datetime(row["claimed_at"]),
+            row["unsure"] > 0,
             _decode(row["facts"]) if row["facts"] else (),
         )
 
@@ -82,6 +85,12 @@ class Store:
         )
         return attempts
 
+    async def repeat(self, trigger: Trigger, claim: str, reason: str, now: Instant) -> bool:
+        """Nobody can tell whether the mail of this attempt was sent; it goes once more. False if it did so before, or if
+        another attempt holds the send."""
+        row = await self._pool.fetchrow(_SQL["repeat"], trigger.id, claim, to_datetime(now), reason)
+        return row is not None
+
     async def end(
         self, trigger: Trigger, claim: str, ending: Ending, now: Instant, address: bytes | None = None
     ) -> bool:
@@ -104,4 +113,4 @@ class Store:
 
 
 def _whose(trigger: Trigger) -> tuple[str, str, str, str]:
-    return trigger.id, trigger.person, trigger.rule, trigger.terms.action.template
+    return trigger.id, trigger.person, trigger.rule, trigger.terms.template

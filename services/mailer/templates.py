@@ -6,10 +6,10 @@ profile lacks is simply empty: that is no flaw.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 from liquid import BoundTemplate, CachingFileSystemLoader, Environment
 from liquid.exceptions import LiquidError, TemplateNotFoundError
@@ -44,13 +44,16 @@ class Templates:
         self._folder = folder
         self._escaped = self._environment(autoescape=True)
         self._plain = self._environment(autoescape=False)
-        self._checked: WeakSet[BoundTemplate] = WeakSet()
+        self._checked: WeakKeyDictionary[BoundTemplate, frozenset[str]] = WeakKeyDictionary()
+        """The variables that each speaks of."""
 
     def render(self, template: str, variables: Mapping[str, Any]) -> Rendered:
         """Raises ``TemplateError``."""
-        if not _NAME.fullmatch(template):
-            raise TemplateError(f"{template!r} is no name of a template: expected small letters, digits, - and _")
-        return Rendered(*(self._render(f"{template}/{file}", variables) for file in FILES))
+        return Rendered(*(self._render(path, variables) for path in self._files(template)))
+
+    def speaks_of(self, template: str) -> frozenset[str]:
+        """The variables in the files of a template. Raises ``TemplateError``."""
+        return frozenset[str]().union(*(self._checked[self._load(path)] for path in self._files(template)))
 
     def flaws(self) -> list[str]:
         """What is wrong with the templates that are there now, as far as reading them tells."""
@@ -70,6 +73,11 @@ class Templates:
         environment.add_filter("money", money)
         return environment
 
+    def _files(self, template: str) -> Iterable[str]:
+        if not _NAME.fullmatch(template):
+            raise TemplateError(f"{template!r} is no name of a template: expected small letters, digits, - and _")
+        return (f"{template}/{file}" for file in FILES)
+
     def _render(self, path: str, variables: Mapping[str, Any]) -> str:
         template = self._load(path)
         try:
@@ -84,15 +92,14 @@ class Templates:
         try:
             template = environment.get_template(path)
             if template not in self._checked:
-                self._check(path, template)
-                self._checked.add(template)
+                self._checked[template] = self._check(path, template)
         except LiquidError as error:
             raise self._told(path, error) from None
         except _LEAKED as error:
             raise TemplateError(f"{path}: {type(error).__name__}: {_line(error)}") from None
         return template
 
-    def _check(self, path: str, template: BoundTemplate) -> None:
+    def _check(self, path: str, template: BoundTemplate) -> frozenset[str]:
         names = template.analyze()
         for name, uses in names.globals.items():
             if name not in VARIABLES:
@@ -101,6 +108,7 @@ class Templates:
         for name, spans in names.filters.items():
             if name not in template.env.filters:
                 raise TemplateError(f"{self._place(path, spans[0])}: unknown filter '{name}'")
+        return frozenset(names.globals)
 
     def _place(self, path: str, span: Span) -> str:
         file = self._relative(span.template_name) or path

@@ -15,7 +15,19 @@ from services.rule_evaluator.plan import Compiled, Plan
 from services.rule_evaluator.view import IDENTIFY, NEVER, View, key_of
 from shared import profile
 from shared.clock import Instant
-from shared.messages import IMPORTED, TAKEN_BACK, Case, Fire, HistoryEvent, Joined, Person, RuleState, Step, Verdict
+from shared.messages import (
+    IMPORTED,
+    TAKEN_BACK,
+    Case,
+    Fire,
+    HistoryEvent,
+    Joined,
+    Person,
+    RuleState,
+    Step,
+    Verdict,
+    beside_mail,
+)
 
 BECAUSE = 20
 """Events that a firing names at most, the latest."""
@@ -251,7 +263,9 @@ class Run:
         reasons = {reason.n: reason for reason in rule.when.because(view, t, wanted=True)}
         because = [reason.n for reason in sorted(reasons.values(), key=key_of)[-BECAUSE:]]
         expires = t + rule.expires if rule.expires is not None else None
-        self.fires.append(Fire(trigger, rule.id, version, t, rule.terms, because, event is None, expires))
+        self.fires.append(
+            Fire(trigger, rule.id, version, t, rule.terms_for(self._person), because, event is None, expires)
+        )
 
 
 class Track:
@@ -294,7 +308,7 @@ class Track:
 
     def take_back(self, event: HistoryEvent) -> None:
         """The firing that the outcome names came to nothing."""
-        if event.name in TAKEN_BACK and self.fired:
+        if event.name in TAKEN_BACK and self.fired and not beside_mail(event):
             trigger = event.properties.get("trigger_id")
             self.fired = [entry for entry in self.fired if entry[0] != trigger]
 

@@ -4,14 +4,17 @@ import re
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from services.rule_evaluator import actions
+from services.rule_evaluator.actions import A_LABEL, LABEL, Actions
 from services.rule_evaluator.conditions import Concerns, Condition, concerns_of
 from services.rule_evaluator.heads import parse_condition
-from services.rule_evaluator.places import Place, shown
+from services.rule_evaluator.variants import Variant, chosen
 from shared import markup
 from shared.clock import SECOND, Duration
-from shared.messages import EmailAction, Terms
+from shared.messages import Terms
+from shared.places import Place, shown
 
 Status: TypeAlias = Literal["draft", "test", "live", "paused"]
 STATUSES: tuple[Status, ...] = ("draft", "test", "live", "paused")
@@ -20,15 +23,13 @@ FOREVER: Duration = 2**62
 """``reentry: never``."""
 
 KEYS = ("id", "name", "status", "when", "reentry", "expires", "verify", "holdout", "throttle", "action")
-ACTIONS = ("email",)
 
-_LABEL = r"[a-zA-Z0-9_-]{1,64}"
 _SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)%")
-_A_LABEL = "1 to 64 letters, digits, _ or -"
 
 
 class Rule(Struct, frozen=True, eq=False):
-    """``condition`` is ``when`` in a form in which equal conditions are equal texts."""
+    """``condition`` is ``when`` in a form in which equal conditions are equal texts. ``variants``: the mails of which each
+    person gets one; ``terms`` holds the first."""
 
     id: str
     name: str
@@ -39,6 +40,13 @@ class Rule(Struct, frozen=True, eq=False):
     reentry: Duration | None
     expires: Duration | None
     terms: Terms
+    variants: tuple[Variant, ...]
+
+    def terms_for(self, person: str) -> Terms:
+        if len(self.variants) < 2:
+            return self.terms
+        variant = chosen(self.id, person, self.variants)
+        return structs.replace(self.terms, action=variant.action, variant=variant.name)
 
 
 class Reading(NamedTuple):
@@ -70,11 +78,14 @@ def _rule(place: Place, warnings: list[str]) -> Rule | None:
     when = parse_condition(child) if (child := _needed(place, "when")) else None
     reentry = _reentry(child) if (child := place.given("reentry")) else None
     expires = child.duration(least=SECOND) if (child := place.given("expires")) else None
-    terms = _terms(place, warnings, test=status == "test")
+    found = actions.parse(child, warnings) if (child := _needed(place, "action")) else Actions()
+    terms = _terms(place, found, warnings, test=status == "test")
     if rule_id is None or name is None or status is None or when is None or terms is None:
         return None
     condition = msgspec.json.encode(place.value["when"], order="deterministic").decode()
-    return Rule(rule_id, name, cast(Status, status), when, concerns_of(when), condition, reentry, expires, terms)
+    return Rule(
+        rule_id, name, cast(Status, status), when, concerns_of(when), condition, reentry, expires, terms, found.mails
+    )
 
 
 _EXAMPLES = {
@@ -94,38 +105,22 @@ def _reentry(place: Place) -> Duration | None:
     return place.duration()
 
 
-def _terms(place: Place, warnings: list[str], *, test: bool) -> Terms | None:
-    action = _action(child, warnings) if (child := _needed(place, "action")) else None
+def _terms(place: Place, found: Actions, warnings: list[str], *, test: bool) -> Terms | None:
     verify = child.boolean() if (child := place.given("verify")) else True
     holdout = child.read(_share) if (child := place.given("holdout")) else 0.0
     category, priority = "default", 0
     if (throttle := place.given("throttle")) and throttle.is_mapping("{category: nudge}"):
         throttle.only(("category", "priority"))
         if child := throttle.given("category"):
-            category = child.text(_LABEL, _A_LABEL) or category
+            category = child.text(LABEL, A_LABEL) or category
         if child := throttle.given("priority"):
             priority = child.whole(-1000, 1000) or 0
             if priority:
                 warnings.append(f"{child.path}: caps are first come, first served, a priority changes nothing yet")
-    if action is None or verify is None or holdout is None:
+    if not any(found) or verify is None or holdout is None:
         return None
-    return Terms(action, category, priority, holdout, verify, test)
-
-
-def _action(place: Place, warnings: list[str]) -> EmailAction | None:
-    if not place.is_mapping("{email: {template: cart-reminder}}"):
-        return None
-    place.only(ACTIONS)
-    email = place.required("email", "{email: {template: cart-reminder}}")
-    if email is None or not email.is_mapping("{template: cart-reminder}"):
-        return None
-    email.only(("template", "coupon"))
-    template = email.required("template", "template: cart-reminder")
-    name = template.text(_LABEL, _A_LABEL) if template else None
-    coupon = child.text(_LABEL, _A_LABEL) if (child := email.given("coupon")) else None
-    if coupon is not None:
-        warnings.append(f"{email.path}.coupon: coupon codes are not handed out yet, the mail goes without one")
-    return EmailAction(name, coupon) if name is not None else None
+    mail = found.mails[0].action if found.mails else None
+    return Terms(mail, category, priority, holdout, verify, test, found.webhook)
 
 
 def _share(value: Any) -> float:

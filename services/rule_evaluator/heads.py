@@ -10,11 +10,11 @@ import msgspec
 
 from services.rule_evaluator.conditions import Combination, Condition, Elapsed, Not, ProfileTest
 from services.rule_evaluator.counting import EventCount, Kind, Measure, Sequence
-from services.rule_evaluator.places import Place, shown, suggestion
 from services.rule_evaluator.tallies import CountTest
 from services.rule_evaluator.values import COMPARISONS, Clause, ValueTest
 from services.rule_evaluator.view import Selector, Where
 from shared.clock import SECOND
+from shared.places import Place, shown, suggestion
 
 DEEPEST = 100
 """Levels of nesting: enough for every purpose, and far from what the interpreter can recurse into."""

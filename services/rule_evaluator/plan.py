@@ -12,7 +12,7 @@ from services.rule_evaluator.conditions import Combination
 from services.rule_evaluator.rules import LiveRule
 from services.rule_evaluator.view import IDENTIFY, Selector, Slots, View
 from shared.clock import Instant
-from shared.messages import TAKEN_BACK, Need, Person
+from shared.messages import BESIDE_MAIL, TAKEN_BACK, Need, Person
 
 Touched = tuple[tuple[int, frozenset[int]], ...]
 """Numbers of rules, each with those of its parts."""
@@ -65,7 +65,7 @@ class Plan:
         """What all rules need together, without what one need says better than another."""
         every = {need for rule in self.rules for need in rule.live.rule.when.needs()}
         if self.rules:  # a rule that begins later wants to know which of its firings came to nothing
-            every |= {Need(name, last=8, properties=("trigger_id",)) for name in TAKEN_BACK}
+            every |= {Need(name, last=8, properties=(BESIDE_MAIL, "trigger_id")) for name in TAKEN_BACK}
         return sorted(
             (need for need in every if not any(other != need and _includes(other, need) for other in every)),
             key=lambda need: (need.name or "", need.last or 0, need.horizon or 0, need.properties),

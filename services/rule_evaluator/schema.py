@@ -6,9 +6,12 @@ options, comparisons and statuses come from the parser's own tables.
 
 from typing import Any
 
+from services.rule_evaluator import variants
+from services.rule_evaluator.actions import UNCERTAIN
 from services.rule_evaluator.document import KEYS, STATUSES
 from services.rule_evaluator.heads import HEADS, NUMERIC
 from services.rule_evaluator.values import COMPARISONS
+from shared.webaddress import LONGEST
 
 Schema = dict[str, Any]
 
@@ -135,6 +138,32 @@ _OPTIONS: dict[str, Schema] = {
     "sum": _said("This property is added up, and count tests the sum.", _NAME),
 }
 
+_MAIL: Schema = {
+    "template": {"type": "string", "pattern": _LABEL},
+    "coupon": _said("Whose codes the mail hands out.", {"type": "string", "pattern": _LABEL}),
+}
+
+_UNCERTAIN = _said(
+    "What becomes of a mail of which nobody can tell whether it was sent.",
+    {"enum": list(UNCERTAIN), "default": UNCERTAIN[0]},
+)
+_VARIANTS = _said(
+    "Each person gets always the same one of these.",
+    {
+        "type": "array",
+        "minItems": 2,
+        "maxItems": variants.MOST,
+        "items": _object(
+            {
+                "name": {"type": "string", "pattern": _LABEL},
+                "weight": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 1},
+                **_MAIL,
+            },
+            ["name", "template"],
+        ),
+    },
+)
+
 _PROPERTIES: dict[str, Schema] = {
     "id": {"type": "string", "pattern": "^[a-z0-9-]{1,64}$"},
     "name": {"type": "string", "minLength": 1, "maxLength": 200},
@@ -144,10 +173,12 @@ _PROPERTIES: dict[str, Schema] = {
         "How long before it may fire again for the same person; never: once in a lifetime.",
         {"anyOf": [_ref("duration"), {"const": "never"}]},
     ),
-    "expires": _said("A mail not accepted within this long of firing is dropped.", _ref("duration")),
+    "expires": _said(
+        "A mail not accepted, and a webhook not tried, within this long of firing is dropped.", _ref("duration")
+    ),
     "verify": _said("Evaluate `when` once more just before sending.", {"type": "boolean", "default": True}),
     "holdout": _said(
-        "Share of people deliberately not mailed, to measure lift.",
+        "Share of people to whom deliberately nothing is sent, to measure lift.",
         {"anyOf": [{"type": "string", "pattern": r"^[0-9]{1,3}(\.[0-9]{1,9})?%$"}, {"const": 0}]},
     ),
     "throttle": _object(
@@ -156,13 +187,30 @@ _PROPERTIES: dict[str, Schema] = {
             "priority": {"type": "integer", "minimum": -1000, "maximum": 1000},
         }
     ),
-    "action": _object(
+    "action": _said(
+        "What is sent: a mail, a webhook, or both.",
         {
-            "email": _object(
-                {"template": {"type": "string", "pattern": _LABEL}, "coupon": {"type": "string", "pattern": _LABEL}},
-                ["template"],
-            )
+            **_object(
+                {
+                    "email": {
+                        "anyOf": [
+                            _object({**_MAIL, "uncertain": _UNCERTAIN}, ["template"]),
+                            _object({"variants": _VARIANTS, "uncertain": _UNCERTAIN}, ["variants"]),
+                        ]
+                    },
+                    "webhook": _object(
+                        {
+                            "url": {"type": "string", "pattern": r"^https?://[!-\[\]-~]+$", "maxLength": LONGEST},
+                            "secret": _said(
+                                "The name of what it is signed with, of WEBHOOK_SECRETS.",
+                                {"type": "string", "pattern": _LABEL},
+                            ),
+                        },
+                        ["url", "secret"],
+                    ),
+                }
+            ),
+            "minProperties": 1,
         },
-        ["email"],
     ),
 }

@@ -13,7 +13,19 @@ from services.state.identity import Handover, Link
 from services.state.memory import Memory
 from shared import profile
 from shared.clock import Instant
-from shared.messages import AFTER_SENDING, Case, Fire, HistoryEvent, Person, Properties, Stamps, Step, Trigger, Verdict
+from shared.messages import (
+    AFTER_SENDING,
+    Case,
+    Fire,
+    HistoryEvent,
+    Person,
+    Properties,
+    Stamps,
+    Step,
+    Trigger,
+    Verdict,
+    beside_mail,
+)
 from shared.messages import OUTCOMES as OUTCOME_NAMES
 
 
@@ -131,11 +143,11 @@ def fates(stored: Collection[Stored]) -> list[Fate]:
     found = []
     for event, *_ in stored:
         told = event.properties.get("trigger_id")
-        if event.source == "beckon" and event.name in FATES and isinstance(told, str):
+        if event.source == "beckon" and event.name in FATES and isinstance(told, str) and not beside_mail(event):
             reason = event.properties.get("reason")
             found.append(Fate(told, event.name, reason if isinstance(reason, str) else None, event.timestamp))
     return found
 
 
 FATES = OUTCOME_NAMES - AFTER_SENDING
-"""The outcomes that end a trigger; the others happen to a mail that was sent."""
+"""The outcomes that end a trigger, unless they are told beside a mail; the others happen to a mail that was sent."""

@@ -11,7 +11,17 @@ from services.throttle.store import Store
 from shared.clock import Clock
 from shared.errors import InvalidMessage
 from shared.logs import bind
-from shared.messages import TAKEN_BACK, CheckConsent, ConsentChecked, Consents, Event, GetConsents, Suppress, Suppressed
+from shared.messages import (
+    TAKEN_BACK,
+    CheckConsent,
+    ConsentChecked,
+    Consents,
+    Event,
+    GetConsents,
+    Suppress,
+    Suppressed,
+    beside_mail,
+)
 
 log = structlog.get_logger()
 
@@ -40,7 +50,7 @@ def choice(event: Event) -> Choice | None:
 
 def gives_back(event: Event) -> str | None:
     """The trigger whose place in the caps is free again, or none. What the throttle itself stopped never took one."""
-    if event.name not in TAKEN_BACK or event.properties.get("stage") == "throttle":
+    if event.name not in TAKEN_BACK or event.properties.get("stage") == "throttle" or beside_mail(event):
         return None
     trigger = event.properties.get("trigger_id")
     if not isinstance(trigger, str):

@@ -12,7 +12,7 @@ from typing import Literal
 from msgspec import Struct, structs
 
 from shared.clock import DAY, HOUR, MINUTE, SECOND, Duration, Instant
-from shared.messages import Event, SendEmail, Trigger, outcome
+from shared.messages import Event, SendEmail, SendWebhook, Trigger, outcome
 
 Outcome = Literal["send", "suppressed", "held_out", "expired"]
 Scope = Literal["rule", "all", "category"]
@@ -135,16 +135,25 @@ def text(duration: Duration) -> str:
     return "".join(parts) or "0s"
 
 
-def effect(trigger: Trigger, decision: Decision) -> SendEmail | Event:
-    """What is published for a decision. Built from what was decided alone, so that a repeat publishes the same."""
+def effects(trigger: Trigger, decision: Decision) -> list[SendEmail | SendWebhook | Event]:
+    """What is published for a decision: whatever the rule sends, or the outcome of a trigger that sends nothing. Built from
+    what was decided alone, so that a repeat publishes the same."""
     match decision.outcome:
         case "send":
-            stamps = structs.replace(trigger.stamps, decided=decision.at)
-            return SendEmail(structs.replace(trigger, stamps=stamps))
+            return _sends(structs.replace(trigger, stamps=structs.replace(trigger.stamps, decided=decision.at)))
         case "suppressed":
             name = "trigger_suppressed"
         case "held_out":
             name = "trigger_held_out"
         case "expired":
-            name = "email_expired"
-    return outcome(name, trigger, decision.at, stage="throttle", reason=decision.reason)
+            name = "email_expired" if trigger.terms.action else "webhook_expired"
+    return [outcome(name, trigger, decision.at, stage="throttle", reason=decision.reason)]
+
+
+def _sends(trigger: Trigger) -> list[SendEmail | SendWebhook | Event]:
+    sends: list[SendEmail | SendWebhook | Event] = []
+    if trigger.terms.action:
+        sends.append(SendEmail(trigger))
+    if trigger.terms.webhook:
+        sends.append(SendWebhook(trigger))
+    return sends

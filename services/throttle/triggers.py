@@ -4,14 +4,14 @@ decision, and what was published for it is published again under the same ids.""
 import structlog
 
 from services.throttle.policies import Policies
-from services.throttle.policy import Decision, decide, effect
+from services.throttle.policy import Decision, decide, effects
 from services.throttle.store import Store
 from shared import metrics, subjects
 from shared.bus import Bus, Outgoing, encode
 from shared.clock import Clock
 from shared.errors import RetryLater
 from shared.logs import bind
-from shared.messages import Event, Trigger
+from shared.messages import Event, SendEmail, SendWebhook, Trigger
 
 log = structlog.get_logger()
 
@@ -29,11 +29,17 @@ class Triggers:
     async def on_trigger(self, trigger: Trigger) -> None:
         with bind(trigger=trigger.id, person=trigger.person, rule=trigger.rule):
             decision = await self._decide_once(trigger)
-            message = effect(trigger, decision)
-            if isinstance(message, Event):
-                await self._bus.publish_event(message)
-            else:
-                await self._bus.publish(Outgoing(subjects.SENDS_EMAIL, encode(message), trigger.id))
+            for message in effects(trigger, decision):
+                await self._bus.publish(self._outgoing(message, trigger.id))
+
+    def _outgoing(self, message: SendEmail | SendWebhook | Event, trigger: str) -> Outgoing:
+        match message:
+            case SendEmail():
+                return Outgoing(subjects.SENDS_EMAIL, encode(message), trigger)
+            case SendWebhook():
+                return Outgoing(subjects.SENDS_WEBHOOK, encode(message), f"{trigger}.webhook")
+            case Event():
+                return self._bus.event_message(message)
 
     async def _decide_once(self, trigger: Trigger) -> Decision:
         for _ in range(ROUNDS):

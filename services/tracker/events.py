@@ -229,7 +229,7 @@ def take(
                 raise item
             event = _event(item, origin, now, entropy)
             if gate is not None and gate(event, item.user_token) and not event.trusted:
-                event = structs.replace(event, trusted=True)
+                event = structs.replace(event, trusted=True, vouched=True)
             taken.events.append(event)
         except Flaw as flaw:
             taken.rejected.append(Rejected(index, flaw.reason))

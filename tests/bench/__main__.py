@@ -1,6 +1,6 @@
 """``make bench``: floors first, then the product, in one run. Prints tables and writes ``build/bench.json``.
 
-``python -m tests.bench --only rules`` measures one section: rules, tracker, path, million or backtest.
+``python -m tests.bench --only rules`` measures one section: rules, tracker, mailer, path, million or backtest.
 """
 
 import argparse
@@ -16,15 +16,16 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import backtest, floors, million, rules, tracker
+from tests.bench import backtest, floors, mailer, million, rules, tracker
 from tests.bench.path import PROBE_S, Run, WholePath
 from tests.support.stack import ROOT
 
-SECTIONS = ("rules", "tracker", "path", "million", "backtest")
+SECTIONS = ("rules", "tracker", "mailer", "path", "million", "backtest")
 RATES = (2000, 2500, 3000, 3500, 4000, 5000)
 TITLES = {
     "rules": "Rules on one core, beside libraries that are handed everything but the last comparison",
     "tracker": "One tracker process, beside a bare handler that only decodes and answers",
+    "mailer": "One mailer process: composing on one core, and ten thousand mails through throttle and mailer",
     "floors": "What the parts do alone on this machine, in the same run",
     "whole_path": "Beckon, whole path",
     "processor_us_per_event": "Processor time per event on the whole path, us",
@@ -46,6 +47,9 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
         if "tracker" in options.only:
             console.print("one tracker process …")
             result["tracker"] = await tracker.measure(root / "tracker", options.minutes, console.print)
+        if "mailer" in options.only:
+            console.print("one mailer process …")
+            result["mailer"] = await mailer.measure(root / "mailer", options.mails, console.print)
         if "path" in options.only:
             result |= await _path(root / "path", options, console)
         if "million" in options.only:
@@ -134,6 +138,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="length of the sustained run")
     parser.add_argument("--rates", type=int, nargs="*", default=list(RATES), help="events/s to try, ascending")
     parser.add_argument("--minutes", type=float, default=10.0, help="for how long the tracker's memory is watched")
+    parser.add_argument("--mails", type=int, default=10_000, help="mails at once")
     parser.add_argument("--people", type=int, default=1_000_000, help="people with a pending timer")
     parser.add_argument("--events", type=int, default=1_000_000, help="events of the back-test")
     options = parser.parse_args()

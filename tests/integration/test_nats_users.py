@@ -37,7 +37,9 @@ REQUESTS = {
     "operator": {
         *("rules.evaluate", "rules.verify", "rules.put", "rules.list", "rules.get", "rules.delete", "rules.schema"),
         *("rules.explain", "rules.backtest", "policy.put", "policy.get", "policy.forecast", "suppressions.put"),
-        *("people.get.3", "sweep.progress", "results.get", "addresses.suppress"),
+        *("coupons.put", "coupons.add", "coupons.list", "coupons.codes", "coupons.check"),
+        *("people.get.3", "sweep.progress", "results.get", "catalogue.put", "catalogue.list", "catalogue.get"),
+        "addresses.suppress",
     },
 }
 SERVERS = {
@@ -49,6 +51,8 @@ SERVERS = {
     "history": "state",
     "results": "state",
     "consents": "throttle",
+    "coupons": "mailer",
+    "catalogue": "mailer",
     "deliveries": "mailer",
     "addresses": "mailer",
 }
@@ -59,6 +63,7 @@ CONSUMERS = {
     ("throttle", "EVENTS", "throttle-outcomes", "events.*.outcome"),
     ("mailer", "SENDS", "mailer", "sends.email"),
     ("state", "EVENTS", "any", "events.3.*"),
+    ("mailer", "EVENTS", "any", "events.*.site"),
 }
 
 
@@ -129,7 +134,7 @@ async def test_each_makes_its_own_consumers_only(buses: dict[str, Bus]) -> None:
     passed = await permitted(asking, make)
     expected = {user: {" ".join(consumer[1:]) for consumer in CONSUMERS if consumer[0] == user} for user in USERS}
     # State reads events as it likes: also under a name that the throttle uses for its own.
-    expected["state"].add("EVENTS throttle-outcomes events.*.outcome")
+    expected["state"] |= {"EVENTS throttle-outcomes events.*.outcome", "EVENTS any events.*.site"}
     assert passed == expected
 
 

@@ -73,6 +73,7 @@ async def test_each_purchase_is_put_down_to_the_mail_clicked_last(stack: Stack) 
     (found,) = (await beckon(operator, "results", "--json")).json()
     assert found == {
         "rule": rule,
+        "variant": "",
         "fired": 6,
         "sent": 3,
         "suppressed": 1,
@@ -93,8 +94,33 @@ async def test_each_purchase_is_put_down_to_the_mail_clicked_last(stack: Stack) 
     assert (await beckon(operator, "results", rule, "--window", "20d", "--json")).json()[0]["conversions"] == 4
     assert (await beckon(operator, "results", "another", "--json")).json() == []
     table = (await beckon(operator, "results")).out.splitlines()
-    assert table[1].split()[:3] == [rule, "6", "3"]
+    assert table[1].split()[:4] == [rule, "-", "6", "3"]
     assert "50.00 EUR, 30.00 USD" in table[1]
     assert table[1].endswith("+100%")
     wrong = await beckon(operator, "results", "--since", "soon")
     assert (wrong.code, wrong.err) == (2, "beckon: --since: 'soon' is not a duration, try 30m\n")
+
+
+async def test_each_variant_has_results_of_its_own(stack: Stack) -> None:
+    await Script().serve(await stack.bus("rule_evaluator"))
+    await stack.start("state")
+    people = ("ada", "bob", "cleo", "dan")
+    await stack.publish(*(event("fire", person) for person in people))
+    by = {trigger.person: trigger for trigger in await triggers(stack, len(people))}
+    told = [
+        happened("email_sent", by["ada"], variant="plain"),
+        happened("email_sent", by["bob"], variant="discount"),
+        happened("email_clicked", by["bob"], after=MINUTE),
+        event("purchased", "bob", ago_us=SystemClock().now() - by["bob"].at - HOUR, total=20, currency="EUR"),
+        happened("trigger_held_out", by["cleo"], variant="discount"),
+        happened("email_sent", by["dan"], variant="discount"),
+    ]
+    await stack.publish(*told)
+    await committed(stack, len(people) + len(told))
+    found = (await beckon(stack.nats.url("operator"), "results", "--json")).json()
+    assert [
+        (each["variant"], each["sent"], each["held_out"], each["conversions"], each["revenue"]) for each in found
+    ] == [
+        ("discount", 2, 1, 1, {"EUR": 20.0}),
+        ("plain", 1, 0, 0, {}),
+    ]

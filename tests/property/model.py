@@ -24,8 +24,10 @@ OUTCOMES_THAT_ARE_NOT_ACTIVITY = {
     "trigger_suppressed",
     "trigger_held_out",
     "webhook_sent",
+    "webhook_failed",
+    "webhook_expired",
 }
-CAME_TO_NOTHING = {"trigger_suppressed", "email_failed", "email_expired"}
+CAME_TO_NOTHING = {"trigger_suppressed", "email_failed", "email_expired", "webhook_failed", "webhook_expired"}
 
 
 class Happening(NamedTuple):

@@ -18,6 +18,9 @@ ENDINGS = {
     "email_expired": "expired",
     "email_failed": "failed",
     "email_uncertain": "uncertain",
+    "webhook_sent": "sent",
+    "webhook_expired": "expired",
+    "webhook_failed": "failed",
 }
 """Every trigger ends in exactly one of these."""
 

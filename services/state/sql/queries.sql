@@ -120,7 +120,8 @@ WHERE person = ANY ($1) AND copied_from IS NULL AND (person, n) > ($2, $3)
 ORDER BY person, n LIMIT $4
 
 -- name: results  What came of the triggers of rule $2 (of all, if empty) that fired from $1 on. A purchase is put down to the
--- mail clicked last within $3 before it; whoever bought within $3 after the firing bought, mailed or held out.
+-- mail clicked last within $3 before it; whoever bought within $3 after the firing bought, mailed or held out. Which variant of the
+-- rule a trigger had, its outcome tells.
 WITH fired AS (
     SELECT t.id, t.rule, t.outcome, t.fired_at, coalesce(a.person, t.person) AS person
     FROM state.triggers AS t LEFT JOIN state.aliases AS a ON a.alias = t.person
@@ -128,9 +129,8 @@ WITH fired AS (
 ), people AS (
     SELECT DISTINCT person FROM fired
 ), told AS (
-    SELECT e.person, e.name, e.happened_at, e.properties ->> 'trigger_id' AS trigger
-    FROM people JOIN state.events AS e USING (person)
-    WHERE e.source = 'beckon' AND e.name = ANY ('{email_opened,email_opened_by_machine,email_clicked,email_unsubscribed}')
+    SELECT e.person, e.name, e.happened_at, e.properties ->> 'trigger_id' AS trigger, e.properties ->> 'variant' AS variant
+    FROM people JOIN state.events AS e USING (person) WHERE e.source = 'beckon'
 ), purchases AS (
     SELECT e.person, e.id, e.happened_at, e.properties
     FROM people JOIN state.events AS e USING (person) WHERE e.name = 'purchased'
@@ -142,29 +142,31 @@ WITH fired AS (
       AND told.happened_at > p.happened_at - $3 * interval '1 microsecond'
     ORDER BY p.person, p.id, told.happened_at DESC
 ), each AS (
-    SELECT fired.rule, fired.outcome,
+    SELECT fired.id, fired.rule, fired.outcome,
+           coalesce((SELECT max(variant) FROM told WHERE told.trigger = fired.id), '') AS variant,
            ARRAY(SELECT DISTINCT name FROM told WHERE told.trigger = fired.id) AS names,
            EXISTS (SELECT 1 FROM purchases AS p WHERE p.person = fired.person AND p.happened_at >= fired.fired_at
                    AND p.happened_at < fired.fired_at + $3 * interval '1 microsecond') AS bought,
            (SELECT count(*) FROM conversions AS c WHERE c.trigger = fired.id) AS converted
     FROM fired
 )
-SELECT rule, count(*) AS fired,
-       count(*) FILTER (WHERE outcome = 'email_sent') AS sent,
+SELECT rule, variant, count(*) AS fired,
+       count(*) FILTER (WHERE outcome IN ('email_sent', 'webhook_sent')) AS sent,
        count(*) FILTER (WHERE outcome = 'trigger_suppressed') AS suppressed,
        count(*) FILTER (WHERE outcome = 'trigger_held_out') AS held_out,
-       count(*) FILTER (WHERE outcome = 'email_expired') AS expired,
-       count(*) FILTER (WHERE outcome = 'email_failed') AS failed,
+       count(*) FILTER (WHERE outcome IN ('email_expired', 'webhook_expired')) AS expired,
+       count(*) FILTER (WHERE outcome IN ('email_failed', 'webhook_failed')) AS failed,
        count(*) FILTER (WHERE outcome = 'email_uncertain') AS uncertain,
        count(*) FILTER (WHERE 'email_opened' = ANY (names)) AS opened,
        count(*) FILTER (WHERE 'email_opened_by_machine' = ANY (names)) AS opened_by_machine,
        count(*) FILTER (WHERE 'email_clicked' = ANY (names)) AS clicked,
        count(*) FILTER (WHERE 'email_unsubscribed' = ANY (names)) AS unsubscribed,
        sum(converted)::bigint AS conversions,
-       count(*) FILTER (WHERE outcome = 'email_sent' AND bought) AS sent_bought,
+       count(*) FILTER (WHERE outcome IN ('email_sent', 'webhook_sent') AND bought) AS sent_bought,
        count(*) FILTER (WHERE outcome = 'trigger_held_out' AND bought) AS held_out_bought,
        (SELECT coalesce(jsonb_object_agg(currency, total), '{}')::text FROM (
            SELECT coalesce(c.currency, '') AS currency, sum(c.total) AS total
-           FROM conversions AS c JOIN fired AS f ON f.id = c.trigger WHERE f.rule = each.rule GROUP BY 1
+           FROM conversions AS c JOIN each AS e ON e.id = c.trigger
+           WHERE (e.rule, e.variant) = (each.rule, each.variant) GROUP BY 1
        ) AS summed) AS revenue
-FROM each GROUP BY rule ORDER BY rule
+FROM each GROUP BY rule, variant ORDER BY rule, variant

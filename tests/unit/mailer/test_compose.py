@@ -7,7 +7,9 @@ import pytest
 
 from services.mailer.address import To
 from services.mailer.compose import Letter, Rendered, Sender, compose, message_id, sender
+from services.mailer.headers import feedback_id, standing
 from shared.clock import SECOND
+from shared.messages import EmailAction, Terms, Trigger
 
 NOW = 1_760_000_000 * SECOND
 SHOP = Sender("Kiln & Kettle, Köln", "shop@example.test")
@@ -83,6 +85,26 @@ def test_every_line_fits_smtp() -> None:
     assert len(parsed(letter)["Subject"]) == 250
 
 
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("Hi Ada,\n\n.\nFrom here: https://shop.example/?a=b", "7bit"),
+        ("x" * 78, "7bit"),
+        ("x" * 79, "quoted-printable"),
+        ("Grüße", "quoted-printable"),
+        ("a null\0", "quoted-printable"),
+        ("what looks like a boundary =_", "quoted-printable"),
+    ],
+)
+def test_a_part_that_any_reader_gets_along_with_is_left_as_it_is(text: str, encoding: str) -> None:
+    letter = mail(text=text)
+    part = parsed(letter).get_body(("plain",))
+    assert part is not None
+    assert part["Content-Transfer-Encoding"] == encoding
+    assert body(letter, "plain") == f"{text}\n"
+    assert (text.replace("\n", "\r\n").encode() in letter.content) == (encoding == "7bit")
+
+
 def test_a_trial_says_so_in_front() -> None:
     letter = mail(to=To(("qa@example.test", "boss@example.test"), "[staging] "))
     assert parsed(letter)["Subject"] == "[staging] Hello"
@@ -110,6 +132,30 @@ def test_the_parts_cannot_be_mistaken_for_the_boundary() -> None:
     assert parsed(letter).get_boundary() == boundary
     assert body(letter, "plain") == f"--{boundary}\n\nmore\n--{boundary}--\n.\n"
     assert body(letter, "html") == f"<p>--{boundary}--</p>\n"
+
+
+def test_what_the_headers_say_of_the_rule_is_nobody_s_data() -> None:
+    trigger = Trigger(
+        "t1", "ada@example.test", "cart-abandonment", 1, NOW, Terms(EmailAction("cart-reminder"), "nudge")
+    )
+    help_ = Sender("Hilfe für alle", "help@example.test")
+    headers = standing(trigger, SHOP, help_, unsubscribe=True)
+    message = parsed(compose("t1", Rendered("Hi", "<p>Hi</p>", "Hi"), ADA, SHOP, NOW, standing=headers))
+    assert str(message["Reply-To"]) == "Hilfe für alle <help@example.test>"
+    assert message["Feedback-ID"] == "cart-abandonment:nudge:cart-reminder:exampletest"
+    assert message["List-Id"] == "<nudge.example.test>"
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert not any("ada" in header for header in headers)
+    bare = standing(trigger, SHOP, None, unsubscribe=False)
+    assert [header.partition(":")[0] for header in bare] == ["Feedback-ID", "Auto-Submitted"]
+
+
+@pytest.mark.parametrize("domain", ["a.de", "shop.example", "a-very-long-name-of-a-shop.example.test"])
+def test_the_sender_s_id_is_as_long_as_gmail_takes_it(domain: str) -> None:
+    trigger = Trigger("t1", "ada", "r", 1, NOW, Terms(EmailAction("t")))
+    last = feedback_id(trigger, domain).rpartition(":")[2]
+    assert 5 <= len(last) <= 15
+    assert last.isalnum()
 
 
 def test_the_sender_is_read_from_the_settings() -> None:

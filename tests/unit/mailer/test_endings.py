@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from services.mailer.endings import after_reply, failed, last_chance, overdue, sent, suppressed, too_late
+from services.mailer.endings import after_reply, failed, last_chance, of_repeated, overdue, sent, suppressed, too_late
 from services.mailer.replies import Accepted, Deferred, Refused, Uncertain
 from shared.clock import DAY, MINUTE, SECOND
 from shared.messages import TAKEN_BACK, EmailAction, Stamps, Terms, Trigger
@@ -40,6 +40,17 @@ def test_sent_tells_the_template_the_message_and_every_stage() -> None:
         "verified": AT + 9_000,
         "accepted": AT + 12_500,
     }
+
+
+def test_a_repeated_mail_that_was_not_sent_now_may_have_been_before() -> None:
+    """The firing is not taken back: somebody may have got the mail."""
+    refused = after_reply(Refused("rcpt", "rcpt: 550 no", 550, "hard"), trigger(), STAMPS, "<t1@x.test>", trial=False)
+    ending = of_repeated(refused, trigger(), AT)
+    assert (ending.status, [fact.name for fact in ending.facts]) == ("uncertain", ["email_uncertain", "email_bounced"])
+    assert ending.reason == "it may have been sent; once more: rcpt: 550 no"
+    assert ending.facts[0].name not in TAKEN_BACK
+    again = of_repeated(sent(trigger(), STAMPS, "<t1@x.test>", trial=False), trigger(), AT)
+    assert (again.status, again.facts[0].properties["repeated"]) == ("sent", True)
 
 
 def test_a_trial_is_told_as_one_and_bounces_for_nobody() -> None:

@@ -12,6 +12,8 @@ from services.mailer.replies import (
     Uncertain,
     decide_reply,
     delay_s,
+    scope,
+    too_much,
 )
 
 BEFORE_CONTENT: list[Stage] = ["mail", "rcpt", "data"]
@@ -84,3 +86,35 @@ class TestBackOff:
         assert min(waits) < 1.1
         assert max(waits) > 1.9
         assert 1.45 < sum(waits) / len(waits) < 1.55
+
+
+@pytest.mark.parametrize(
+    ("stage", "code", "text", "whose"),
+    [
+        ("mail", 451, "4.3.0 later", "relay"),
+        ("mail", None, "Connection lost", "relay"),
+        ("rcpt", None, "Connection lost", "domain"),
+        ("claim", None, "it took too long", "mail"),
+        ("rcpt", 450, "4.2.1 the mailbox is busy", "mail"),
+        ("rcpt", 452, "4.2.2 the mailbox is full", "mail"),
+        ("rcpt", 451, "4.7.1 Greylisting in action, please come back later", "mail"),
+        ("rcpt", 450, "4.2.0 <x@y.test>: Recipient address rejected: Greylisted", "mail"),
+        ("rcpt", 421, "4.7.28 unusual rate of mails", "too much"),
+        ("content", 421, "4.7.0 try again later", "too much"),
+        ("data", 451, "messages temporarily deferred due to user complaints", "too much"),
+        ("rcpt", 450, "4.7.1 policy", "too much"),
+        ("rcpt", 451, "4.3.0 local error", "domain"),
+        ("content", 451, "local error", "domain"),
+    ],
+)
+def test_whose_matter_a_deferral_is(stage: Stage, code: int | None, text: str, whose: str) -> None:
+    deferred = Deferred(stage, f"{stage}: {code or ''} {text}", code)
+    assert ("too much" if too_much(deferred) else scope(deferred)) == whose
+
+
+@pytest.mark.parametrize("answer", [Reply(530, "5.7.0 authentication required"), Reply(503, "send EHLO first")])
+def test_a_server_that_does_not_know_us_spoils_no_mail(answer: Reply) -> None:
+    result = decide_reply("mail", answer)
+    assert isinstance(result, Deferred)
+    assert scope(result) == "relay"
+    assert isinstance(decide_reply("rcpt", answer), Refused)

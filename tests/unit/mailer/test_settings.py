@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.mailer.server import Server, place, server
+from services.mailer.server import Server, place, server, servers
 from services.mailer.settings import Settings
 from shared.settings import SettingsError, load
 
@@ -28,6 +28,15 @@ def test_what_must_be_set_is_enough() -> None:
         ("SMTP_URL", "smtp://"),
         ("SMTP_URL", "smtp://host:port"),
         ("SMTP_URL", "smtp://host:25/path"),
+        ("SMTP_URL", "smtp://host?rate=fast"),
+        ("SMTP_URL", "smtp://host?rate=0/s"),
+        ("SMTP_URL", "smtp://host?pool=0"),
+        ("SMTP_URL", "smtp://host?priority=1"),
+        ("SMTP_URL", ","),
+        ("SMTP_URL", "smtp://a,http://b"),
+        ("SMTP_URL", "smtp://a,smtp://b,smtp://a:25"),
+        ("SMTP_TLS", "none"),
+        ("DOMAIN_CONCURRENCY", "0"),
         ("MAIL_FROM", "Shop"),
         ("MAIL_FROM", "Shop <shop>"),
         ("TEST_RECIPIENTS", "qa"),
@@ -35,6 +44,9 @@ def test_what_must_be_set_is_enough() -> None:
         ("BOUNCE_DOMAIN", "bounces.shop.example"),  # there is no SECRET_KEY
         ("BOUNCE_LISTEN", "0.0.0.0:2525"),  # there is no BOUNCE_DOMAIN
         ("MAIL_PROVIDER", "pigeon"),
+        ("REPLY_TO", "Help"),
+        ("DKIM_KEYS", "a:c2VjcmV0"),
+        ("DKIM_DOMAIN", "other.test"),
         ("SMTP_POOL", "0"),
         ("SMTP_POOL", "many"),
         ("RETRY_FIRST_S", "0"),
@@ -63,10 +75,19 @@ def test_a_missing_value_is_named(name: str) -> None:
         ("smtp://mail.test:1025", Server("mail.test", 1025, tls=False)),
         ("smtp://me%40mail.test:p%3Aw@mail.test", Server("mail.test", 587, False, "me@mail.test", "p:w")),
         ("smtps://me:@mail.test/", Server("mail.test", 465, True, "me", "")),
+        ("smtp://mail.test?rate=100/s&pool=8", Server("mail.test", 25, False, interval_s=0.01, pool=8)),
+        ("smtp://mail.test/?rate=30/m", Server("mail.test", 25, False, interval_s=2)),
+        ("smtp://mail.test?rate=3600/h", Server("mail.test", 25, False, interval_s=1)),
     ],
 )
 def test_where_the_server_is(url: str, read: Server) -> None:
     assert server(url) == read
+
+
+def test_several_servers_are_in_the_order_of_priority() -> None:
+    urls = "smtps://me:p%2Cw@first.test?rate=14/s, smtp://second.test:2525"
+    found = servers(load(Settings, GOOD | {"SMTP_URL": urls}).smtp_url)
+    assert [(each.name, each.password) for each in found] == [("first.test:465", "p,w"), ("second.test:2525", None)]
 
 
 def test_a_password_is_never_repeated() -> None:

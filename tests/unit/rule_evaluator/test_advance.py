@@ -211,6 +211,15 @@ def test_a_firing_that_came_to_something_counts(outcome: str) -> None:
     assert ada.fired == [HOUR]
 
 
+@pytest.mark.parametrize("outcome", ["webhook_failed", "trigger_suppressed"])
+def test_what_became_of_the_webhook_beside_a_mail_takes_nothing_back(outcome: str) -> None:
+    ada = Shopper(rule({"event": "a", "within": "1s"}, reentry="24h"))
+    ada.does("a", at=HOUR)
+    ada.does(outcome, at=2 * HOUR, trigger_id=ada.fires[0].trigger, beside_mail=True)
+    ada.does("a", at=3 * HOUR)
+    assert ada.fired == [HOUR]
+
+
 def test_only_firings_that_still_count_are_remembered() -> None:
     ada = Shopper(rule({"event": "a", "within": "1s"}, reentry="1h"))
     for hour in range(1, 20):

@@ -8,7 +8,7 @@ import pytest
 
 from services.rule_evaluator.document import FOREVER, Reading, Rule, parse_document
 from shared.clock import DAY, HOUR
-from shared.messages import EmailAction, Terms
+from shared.messages import EmailAction, Terms, WebhookAction
 from tests.support.stack import ROOT
 
 MINIMAL = "id: r\nwhen: {event: a}\naction: {email: {template: t}}\n"
@@ -55,6 +55,20 @@ def test_shares(written: str, share: float) -> None:
     assert read(MINIMAL + f"holdout: {written}\n").terms.holdout == share
 
 
+@pytest.mark.parametrize(
+    ("given", "read"), [("", "hold"), (", uncertain: hold", "hold"), (", uncertain: retry_once", "retry_once")]
+)
+def test_what_becomes_of_an_uncertain_mail(given: str, read: str) -> None:
+    reading = parse_document(MINIMAL.replace("template: t", f"template: t{given}"))
+    assert reading.rule
+    assert reading.rule.terms.action.uncertain == read
+
+
+def test_an_unknown_way_with_uncertain_mails_is_told() -> None:
+    reading = parse_document(MINIMAL.replace("template: t", "template: t, uncertain: retry"))
+    assert reading.errors == ["action.email.uncertain: 'retry' is not one of hold, retry_once"]
+
+
 def test_what_is_taken_but_does_nothing_yet_is_a_warning() -> None:
     text = MINIMAL.replace("template: t", "template: t, coupon: winback-10") + "throttle: {priority: 10}\n"
     reading = parse_document(text)
@@ -62,7 +76,6 @@ def test_what_is_taken_but_does_nothing_yet_is_a_warning() -> None:
     assert reading.rule.terms.priority == 10
     assert reading.rule.terms.action.coupon == "winback-10"
     assert reading.warnings == [
-        "action.email.coupon: coupon codes are not handed out yet, the mail goes without one",
         "throttle.priority: caps are first come, first served, a priority changes nothing yet",
     ]
 
@@ -139,9 +152,31 @@ def test_every_error_is_told_at_once() -> None:
             "action.email: 't' is not a mapping such as {template: cart-reminder}",
         ),
         (("{template: t}", "{template: ../t}"), "action.email.template: '../t' is not 1 to 64 letters, digits, _ or -"),
+        (("{email: {template: t}}", "{sms: t}"), "action.sms: is not known here, known are email, webhook"),
         (
-            ("{email: {template: t}}", "{webhook: {url: x}}"),
-            "action.webhook: is not known here, known are email",
+            ("{email: {template: t}}", "{}"),
+            "action: names nothing to send, such as {email: {template: cart-reminder}}",
+        ),
+        (("{email: {template: t}}", "{webhook: {secret: s}}"), "action.webhook.url: is missing, such as *"),
+        (
+            ("{email: {template: t}}", "{webhook: {url: 'https://crm.example.com'}}"),
+            "action.webhook.secret: is missing, such as secret: crm",
+        ),
+        (
+            ("{email: {template: t}}", "{webhook: {url: 'ftp://crm.example.com', secret: s}}"),
+            "action.webhook.url: 'ftp://crm.example.com' begins with 'ftp', "
+            "expected one like https://hooks.example.com/beckon",
+        ),
+        (
+            (
+                "{email: {template: t}}",
+                "{email: {template: t}, webhook: {url: 'https://u:p@crm.example.com', secret: s}}",
+            ),
+            "action.webhook.url: *names a user or a password; *",
+        ),
+        (
+            ("{email: {template: t}}", "{webhook: {url: 'https://crm.example.com', secret: 'whsec_a+b/c='}}"),
+            "action.webhook.secret: 'whsec_a+b/c=' is not 1 to 64 letters, digits, _ or -",
         ),
     ],
 )
@@ -155,6 +190,24 @@ def assert_says(reading: Reading, error: str) -> None:
     assert reading.rule is None
     pattern = re.escape(error).replace(r"\*", ".*")
     assert any(re.fullmatch(pattern, told) for told in reading.errors), reading.errors
+
+
+def test_a_rule_may_send_a_webhook_a_mail_or_both() -> None:
+    webhook = "webhook: {url: 'https://crm.example.com/hooks?a=1', secret: crm}"
+    action = WebhookAction("https://crm.example.com/hooks?a=1", "crm")
+    for written, terms in (
+        (f"{{{webhook}}}", Terms(None, webhook=action)),
+        (f"{{email: {{template: t}}, {webhook}}}", Terms(EmailAction("t"), webhook=action)),
+    ):
+        reading = parse_document(MINIMAL.replace("{email: {template: t}}", written))
+        assert reading.rule is not None, reading.errors
+        assert (reading.rule.terms, reading.warnings) == (terms, [])
+
+
+def test_a_webhook_without_https_is_warned_of() -> None:
+    written = "{webhook: {url: 'http://127.0.0.1:9000', secret: crm}}"
+    reading = parse_document(MINIMAL.replace("{email: {template: t}}", written))
+    assert reading.warnings == ["action.webhook.url: only hosts that WEBHOOK_ALLOW names are called without https"]
 
 
 HEADS = "known conditions are all, any, not, event, elapsed, sequence, profile"

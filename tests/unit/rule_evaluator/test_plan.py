@@ -10,7 +10,7 @@ from shared.clock import DAY, HOUR, MINUTE
 from shared.messages import TAKEN_BACK, HistoryEvent, Need, Person
 from tests.unit.rule_evaluator.shopper import rule
 
-TRIGGERS_TAKEN_BACK = [Need(name, last=8, properties=("trigger_id",)) for name in sorted(TAKEN_BACK)]
+TRIGGERS_TAKEN_BACK = [Need(name, last=8, properties=("beside_mail", "trigger_id")) for name in sorted(TAKEN_BACK)]
 
 
 def plan(*whens: Any) -> Plan:

@@ -7,7 +7,7 @@ import pytest
 
 from services.rule_evaluator.replay import Firing, Replay, live_from_the_beginning
 from shared.clock import DAY, HOUR, MINUTE, SECOND, Instant
-from shared.messages import Event
+from shared.messages import TAKEN_BACK, Event
 from tests.unit.rule_evaluator.shopper import rule
 
 CART = {
@@ -182,7 +182,7 @@ def test_every_firing_counts_towards_reentry(apart: int, times: int) -> None:
     assert len(history.fired) == times
 
 
-@pytest.mark.parametrize("outcome", ["trigger_suppressed", "email_failed", "email_expired"])
+@pytest.mark.parametrize("outcome", sorted(TAKEN_BACK))
 def test_no_outcome_takes_a_firing_back(outcome: str) -> None:
     history = History({"event": "a", "within": "1s"}, reentry="24h")
     history.happens("a", at=HOUR)

@@ -104,8 +104,12 @@ WHOLE = rule(
     action={"email": {"template": "cart-reminder", "coupon": "winback-10"}},
 )
 
+HOOK = {"url": "https://crm.example.com/hooks?a=1", "secret": "crm"}
+
 TAKEN = [
     rule(),
+    rule(action={"webhook": HOOK}),
+    rule(action={"email": {"template": "t"}, "webhook": HOOK}),
     WHOLE,
     rule(holdout=0),
     rule(holdout="100%"),
@@ -181,6 +185,10 @@ REFUSED = [
     rule(action={"email": "t"}),
     rule(action={"email": {"template": "a/b"}}),
     rule(action={"email": {"template": "t", "colour": "red"}}),
+    rule(action={"webhook": {"url": HOOK["url"]}}),
+    rule(action={"webhook": {**HOOK, "url": "ftp://crm.example.com"}}),
+    rule(action={"webhook": {**HOOK, "url": "https://crm.example.com/a b"}}),
+    rule(action={"webhook": {**HOOK, "secret": "whsec_a+b/c="}}),
     when({}),
     when([]),
     when({"evnt": "a"}),

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from services.rule_evaluator.heads import parse_test
-from services.rule_evaluator.places import Place
 from services.rule_evaluator.values import dotted, identity
+from shared.places import Place
 
 MISSING = None
 

@@ -128,7 +128,8 @@ def test_fates_are_read_from_beckons_own_outcomes_only() -> None:
     suppressed = outcome("trigger_suppressed", trigger, NOON + 1, stage="throttle", reason="cap")
     forged = event("x", "email_sent", trigger_id="t2")
     opened = outcome("email_opened", trigger, NOON + 2)
-    found = settling.fates(accept(Actor(), suppressed, forged, opened).stored)
+    beside = outcome("webhook_failed", trigger, NOON + 3, beside_mail=True)
+    found = settling.fates(accept(Actor(), suppressed, forged, opened, beside).stored)
     assert found == [Fate("t1", "trigger_suppressed", "cap", NOON + 1)]
 
 

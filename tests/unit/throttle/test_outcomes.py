@@ -51,6 +51,9 @@ def test_a_choice_about_no_category_is_put_aside() -> None:
         ("email_failed", "smtp", "t1"),
         ("email_expired", "mailer", "t1"),
         ("email_expired", "throttle", None),
+        ("webhook_failed", "webhook", "t1"),
+        ("webhook_expired", "webhook", "t1"),
+        ("webhook_sent", "", None),
         ("email_sent", "", None),
         ("email_uncertain", "smtp", None),
         ("trigger_held_out", "throttle", None),
@@ -58,6 +61,11 @@ def test_a_choice_about_no_category_is_put_aside() -> None:
 )
 def test_what_gives_a_place_in_the_caps_back(name: str, stage: str, trigger: str | None) -> None:
     assert gives_back(outcome(name, TRIGGER, 1, stage=stage)) == trigger
+
+
+def test_a_webhook_beside_a_mail_gives_nothing_back() -> None:
+    """The mail may have been sent; its own outcome says whether the firing came to nothing."""
+    assert gives_back(outcome("webhook_failed", TRIGGER, 1, stage="webhook", beside_mail=True)) is None
 
 
 def test_an_outcome_of_no_trigger_is_put_aside() -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from services.throttle.policy import (
     DEFAULT,
@@ -13,12 +14,12 @@ from services.throttle.policy import (
     Sent,
     Standing,
     decide,
-    effect,
+    effects,
     held_out,
     text,
 )
 from shared.clock import DAY, HOUR, MINUTE, SECOND
-from shared.messages import EmailAction, Event, SendEmail, Stamps, Terms, Trigger
+from shared.messages import EmailAction, Event, SendEmail, SendWebhook, Stamps, Terms, Trigger, WebhookAction
 
 NOW = 1_760_000_000 * SECOND
 
@@ -125,9 +126,12 @@ HELD_AT_A_TENTH = [12, 14, 34, 36]
 """A change of this list would move people in and out of hold-outs that are running."""
 
 
-class TestEffect:
+CRM = WebhookAction("https://crm.example.test/hook", "crm")
+
+
+class TestEffects:
     def test_a_send_carries_the_trigger_and_when_it_was_decided(self) -> None:
-        message = effect(fired(), Decision("send", NOW))
+        (message,) = effects(fired(), Decision("send", NOW))
         assert isinstance(message, SendEmail)
         assert message.trigger.stamps == Stamps(due=NOW - SECOND, committed=NOW - 5, decided=NOW)
         assert message.trigger.id == "t1"
@@ -137,7 +141,7 @@ class TestEffect:
         [("suppressed", "trigger_suppressed"), ("held_out", "trigger_held_out"), ("expired", "email_expired")],
     )
     def test_everything_else_is_an_event_with_the_reason(self, outcome: Any, name: str) -> None:
-        event = effect(fired(), Decision(outcome, NOW, "because"))
+        (event,) = effects(fired(), Decision(outcome, NOW, "because"))
         assert isinstance(event, Event)
         assert (event.id, event.name, event.person, event.source) == (f"beckon:t1.{name}", name, "ada", "beckon")
         assert event.properties["stage"] == "throttle"
@@ -146,7 +150,22 @@ class TestEffect:
 
     def test_a_repeat_publishes_the_same(self) -> None:
         decision = Decision("send", NOW)
-        assert effect(fired(), decision) == effect(fired(), decision)
+        assert effects(fired(), decision) == effects(fired(), decision)
+
+    @pytest.mark.parametrize(
+        ("terms", "sends", "expired"),
+        [
+            (Terms(EmailAction("t")), [SendEmail], "email_expired"),
+            (Terms(None, webhook=CRM), [SendWebhook], "webhook_expired"),
+            (Terms(EmailAction("t"), webhook=CRM), [SendEmail, SendWebhook], "email_expired"),
+        ],
+    )
+    def test_a_rule_sends_what_it_says_and_ends_once(self, terms: Terms, sends: list[type], expired: str) -> None:
+        trigger = structs.replace(fired(), terms=terms)
+        assert [type(message) for message in effects(trigger, Decision("send", NOW))] == sends
+        (event,) = effects(trigger, Decision("expired", NOW))
+        assert isinstance(event, Event)
+        assert event.name == expired
 
 
 @pytest.mark.parametrize(

@@ -81,10 +81,10 @@ class Place:
         self.wrong(f"{shown(self.value)} is not a whole number from {least} to {most}")
         return None
 
-    def duration(self, *, least: Duration = 0) -> Duration | None:
+    def duration(self, *, least: Duration = 0, example: str = "30m") -> Duration | None:
         duration = self.read(parse_duration)
         if duration is not None and duration < least:
-            self.wrong(f"{shown(self.value)} is too short, try 30m")
+            self.wrong(f"{shown(self.value)} is too short, try {example}")
             return None
         return duration
 
