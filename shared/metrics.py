@@ -207,3 +207,25 @@ BOUNCE_MAILS = Counter(
     "can be read), forged (no token of ours), busy, unavailable, too_large.",
     ["outcome"],
 )
+
+# --- Webhook ----------------------------------------------------------------------------------------------------------
+
+WEBHOOKS = Counter(
+    "beckon_webhooks_total", "Webhooks that ended, by status: sent, failed, expired, suppressed.", ["status"]
+)
+WEBHOOK_ATTEMPTS = Counter(
+    "beckon_webhook_attempts_total",
+    "Calls of endpoints, by verdict: taken (2xx), refused, gone (410), troubled (no answer, 5xx, 408, 425, 429).",
+    ["verdict"],
+)
+WEBHOOK_ATTEMPT_S = Histogram(
+    "beckon_webhook_attempt_seconds", "How long one call of an endpoint took.", buckets=FAST_S
+)
+DUE_TO_WEBHOOK_S = Histogram(
+    "beckon_due_to_webhook_seconds",
+    "From the instant a rule became true to its endpoint's taking the webhook, where the first attempt was taken.",
+    buckets=FAST_S,
+)
+WEBHOOK_CIRCUITS_BROKEN = Gauge(
+    "beckon_webhook_circuits_broken", "Endpoints that did not answer again and again, and are tried one call at a time."
+)

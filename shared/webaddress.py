@@ -32,7 +32,9 @@ def web_address(value: object) -> WebAddress:
     except ValueError:
         raise ValueError(f"has a host or a port that cannot be read, {_LIKE}") from None
     if parts.scheme not in ("https", "http"):
-        raise ValueError(f"begins with {parts.scheme or 'no scheme'!r}, {_LIKE}")
+        raise ValueError(
+            f"begins with {parts.scheme!r}, {_LIKE}" if parts.scheme else f"has no https:// before it, {_LIKE}"
+        )
     if "@" in parts.netloc:
         raise ValueError("names a user or a password; requests are signed instead, by the secret that the rule names")
     host = parts.netloc.lower().removesuffix(f":{port}")

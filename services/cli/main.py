@@ -8,7 +8,20 @@ import sys
 import typer
 from rich.console import Console
 
-from services.cli import catalogue, coupons, dead, dkim, explain, importing, policy, results, rules, simulate, suppress
+from services.cli import (
+    catalogue,
+    coupons,
+    dead,
+    dkim,
+    explain,
+    importing,
+    policy,
+    results,
+    rules,
+    simulate,
+    suppress,
+    webhooks,
+)
 from services.cli.failure import Failure
 
 app = typer.Typer(
@@ -23,6 +36,7 @@ app.add_typer(coupons.app, name="coupons", help="Coupons and their codes.")
 app.add_typer(dead.app, name="dead", help="Messages that were put aside because nobody could handle them.")
 app.add_typer(dkim.app, name="dkim", help="Keys that sign mails.")
 app.add_typer(catalogue.app, name="catalogue", help="What the shop sells.")
+app.add_typer(webhooks.app, name="webhooks", help="Calls of endpoints: what became of them, and sending them again.")
 app.command("suppress")(suppress.suppress)
 app.command("results")(results.results)
 app.command("explain")(explain.explain)

@@ -1,5 +1,6 @@
 """The passwords and keys of one installation: made once, kept in a file that only its owner can read."""
 
+import base64
 import os
 import secrets
 from pathlib import Path
@@ -7,8 +8,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-NATS_USERS = ("setup", "tracker", "state", "rule_evaluator", "throttle", "mailer", "operator")
-DATABASE_ROLES = ("state", "rules", "throttle", "mailer")
+NATS_USERS = ("setup", "tracker", "state", "rule_evaluator", "throttle", "mailer", "webhook", "operator")
+DATABASE_ROLES = ("state", "rules", "throttle", "mailer", "webhook")
 
 
 class Keys(Struct, frozen=True):
@@ -18,6 +19,8 @@ class Keys(Struct, frozen=True):
     """For servers."""
     link_key: str
     """Seals the links of mails."""
+    webhook_key: str
+    """Signs the webhooks of rules that name it ``local``."""
     nats: dict[str, str]
     """Password by user."""
     database: dict[str, str]
@@ -28,6 +31,7 @@ class _Stored(Struct):
     write_key: str = ""
     secret_key: str = ""
     link_key: str = ""
+    webhook_key: str = ""
     nats: dict[str, str] = {}
     database: dict[str, str] = {}
 
@@ -39,6 +43,7 @@ def load_keys(path: Path) -> Keys:
         write_key=stored.write_key or f"wk{secrets.token_hex(12)}",
         secret_key=stored.secret_key or f"sk{secrets.token_hex(20)}",
         link_key=stored.link_key or f"lk{secrets.token_hex(20)}",
+        webhook_key=stored.webhook_key or f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}",
         nats={user: stored.nats.get(user) or _password() for user in NATS_USERS},
         database={role: stored.database.get(role) or _password() for role in DATABASE_ROLES},
     )

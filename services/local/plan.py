@@ -124,7 +124,16 @@ def services(
         service("rule_evaluator", role="rules"),
         service("throttle", role="throttle"),
         service("mailer", role="mailer", SMTP_URL=doors.smtp, SITE_URL=environ.get("SITE_URL") or doors.shop),
+        service("webhook", role="webhook", **_webhook(keys, environ)),
     ]
+
+
+def _webhook(keys: Keys, environ: Mapping[str, str]) -> dict[str, str]:
+    """What is tried out on this machine listens on this machine."""
+    return {
+        "WEBHOOK_SECRETS": environ.get("WEBHOOK_SECRETS") or f"local={keys.webhook_key}",
+        "WEBHOOK_ALLOW": environ.get("WEBHOOK_ALLOW") or "localhost,127.0.0.0/8,::1",
+    }
 
 
 def inbox(folder: Path, doors: Doors) -> Program:

@@ -31,7 +31,7 @@ _READY_S = 90.0
 _PROBE_S = 0.05
 _PORT_ATTEMPTS = 3
 # What takes work in stops first, what the others ask stops last. All of a stage stop at the same time.
-_STAGES = (("tracker", "shop"), ("state", "throttle", "mailer"), ("rule-evaluator", "inbox"))
+_STAGES = (("tracker", "shop"), ("state", "throttle", "mailer", "webhook"), ("rule-evaluator", "inbox"))
 
 
 class Preferred(Struct, frozen=True):

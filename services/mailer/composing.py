@@ -17,7 +17,7 @@ from shared.messages import Person, Trigger
 
 
 class Letterhead(Struct, frozen=True):
-    """Who writes, and where answers and bounces go."""
+    """Who writes, and how what becomes of the mail is heard of."""
 
     shop: Shop
     sender: Sender
@@ -70,8 +70,8 @@ class Composer:
         letter = compose(
             trigger.id, rendered, to, head.sender, now, due=trigger.at, unsubscribe=unsubscribe, standing=headers
         )
-        signed = structs.replace(letter, content=self._signer.signed(letter.content, now))
-        return head.feedback.addressed(signed)
+        letter = structs.replace(letter, content=self._signer.signed(letter.content, now))
+        return head.feedback.addressed(letter)
 
     def _headers(self, trigger: Trigger, unsubscribe: str) -> list[str]:
         head = self._letterhead

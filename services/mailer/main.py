@@ -43,7 +43,7 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
     reports = Reports(bus, suppressions, clock)
     answering = [*Service(catalogue, clock).endpoints(), *coupons.endpoints(), *reports.endpoints()]
     await serve_endpoints(runtime, bus, "mailer", answering)
-    if (verp := letterhead.feedback.verp) and settings.bounce_listen:
+    if (verp := parts.verp(settings)) and settings.bounce_listen:
         inbound = Inbound(verp, reports)
         await inbound.listen(*place(settings.bounce_listen))
         runtime.on_stop("stop taking bounces", inbound.stop)

@@ -18,6 +18,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     rules_db_password: str
     throttle_db_password: str
     mailer_db_password: str
+    webhook_db_password: str
     """Passwords of the services' roles; each run sets them, so a new one is rolled out by running the job again."""
     partitions: int = 64
     """Fixed at the first start; every later start must say the same."""
@@ -52,6 +53,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             "rules": self.rules_db_password,
             "throttle": self.throttle_db_password,
             "mailer": self.mailer_db_password,
+            "webhook": self.webhook_db_password,
         }
 
     @property

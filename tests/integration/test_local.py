@@ -176,7 +176,7 @@ async def test_servers_that_are_given_are_used(tmp_path: Path, servers: dict[str
             assert (run_file.nats, run_file.database, run_file.smtp) == tuple(servers.values())
             assert run_file.inbox == ""
             names = {report.name for report in system.reports()}
-            assert names == {"tracker", "state", "rule-evaluator", "throttle", "mailer"}
+            assert names == {"tracker", "state", "rule-evaluator", "throttle", "mailer", "webhook"}
         finally:
             starting.cancel()
             await system.stop()

@@ -24,6 +24,7 @@ PUBLISHES = {
     "rule_evaluator": {"$KV.INTEREST.live"},
     "throttle": {"sends.email", "sends.webhook", "events.3.outcome", "dead.throttle"},
     "mailer": {"events.3.outcome", "dead.mailer"},
+    "webhook": {"events.3.outcome", "dead.webhook"},
     "operator": set[str](),
 }
 STORED = sorted(set[str]().union(*PUBLISHES.values()))
@@ -34,12 +35,21 @@ REQUESTS = {
     "rule_evaluator": {"history.read", "history.links", "policy.forecast"},
     "throttle": set[str](),
     "mailer": {"rules.verify", "people.get.3", "consents.check"},
+    "webhook": {"rules.verify", "people.get.3", "consents.check"},
     "operator": {
         *("rules.evaluate", "rules.verify", "rules.put", "rules.list", "rules.get", "rules.delete", "rules.schema"),
         *("rules.explain", "rules.backtest", "policy.put", "policy.get", "policy.forecast", "suppressions.put"),
         *("coupons.put", "coupons.add", "coupons.list", "coupons.codes", "coupons.check"),
-        *("people.get.3", "sweep.progress", "results.get", "catalogue.put", "catalogue.list", "catalogue.get"),
-        "addresses.suppress",
+        *(
+            "people.get.3",
+            "sweep.progress",
+            "results.get",
+            "addresses.suppress",
+            "catalogue.put",
+            "catalogue.list",
+            "catalogue.get",
+        ),
+        *("webhooks.list", "webhooks.get", "webhooks.replay", "webhooks.enable"),
     },
 }
 SERVERS = {
@@ -53,6 +63,7 @@ SERVERS = {
     "consents": "throttle",
     "coupons": "mailer",
     "catalogue": "mailer",
+    "webhooks": "webhook",
     "deliveries": "mailer",
     "addresses": "mailer",
 }
@@ -62,6 +73,7 @@ CONSUMERS = {
     ("throttle", "TRIGGERS", "throttle", "triggers.>"),
     ("throttle", "EVENTS", "throttle-outcomes", "events.*.outcome"),
     ("mailer", "SENDS", "mailer", "sends.email"),
+    ("webhook", "SENDS", "webhook", "sends.webhook"),
     ("state", "EVENTS", "any", "events.3.*"),
     ("mailer", "EVENTS", "any", "events.*.site"),
 }

@@ -15,7 +15,7 @@ from shared import db
 from shared.errors import StartError
 from tests.support.stack import Service, Stack, until
 
-ALL = ("tracker", "state", "rule_evaluator", "throttle", "mailer")
+ALL = ("tracker", "state", "rule_evaluator", "throttle", "mailer", "webhook")
 
 
 async def missing(service: Service) -> list[str]:

@@ -19,7 +19,7 @@ from shared import streams, subjects
 from shared.bus import Bus
 from tests.support.stack import NATS_PASSWORDS, ROOT, USERS_CONF, until
 
-ROLES = ("state", "rules", "throttle", "mailer")
+ROLES = ("state", "rules", "throttle", "mailer", "webhook")
 PASSWORDS = {role: f'{role}\'s "word" @/:%' for role in ROLES}
 _numbers = itertools.count(1)
 

@@ -28,10 +28,16 @@ ROOT = Path(__file__).parents[2]
 USERS_CONF = ROOT / "k8s/base/nats-users.conf"
 NATS_PASSWORDS = {
     user: f"password-of-{user}".replace("-", "")
-    for user in ("setup", "tracker", "state", "rule_evaluator", "throttle", "mailer", "operator")
+    for user in ("setup", "tracker", "state", "rule_evaluator", "throttle", "mailer", "webhook", "operator")
 }
-DATABASE_PASSWORDS = {role: f"password-of-{role}" for role in ("state", "rules", "throttle", "mailer")}
-SCHEMAS = {"state": "state", "rule_evaluator": "rules", "throttle": "throttle", "mailer": "mailer"}
+DATABASE_PASSWORDS = {role: f"password-of-{role}" for role in ("state", "rules", "throttle", "mailer", "webhook")}
+SCHEMAS = {
+    "state": "state",
+    "rule_evaluator": "rules",
+    "throttle": "throttle",
+    "mailer": "mailer",
+    "webhook": "webhook",
+}
 PARTITIONS = 16
 
 T = TypeVar("T")

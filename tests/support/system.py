@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from services.local.postgres import free_port
 from shared.clock import MILLISECOND, MINUTE, SECOND, SystemClock, rfc3339
+from tests.support.receiver import SECRET
 from tests.support.sink import Sink
 from tests.support.stack import ROOT, Service, Stack
 
@@ -20,7 +21,7 @@ _numbers = itertools.count(1)
 
 
 class System:
-    """The whole path. ``start`` brings up what is asked for; a killed service is started again under the same settings."""
+    """The whole path. ``start`` brings up what is asked for, without it ``SERVICES``; a killed service is started again under the same settings."""
 
     def __init__(self, stack: Stack, sink: Sink) -> None:
         self.stack = stack
@@ -44,6 +45,7 @@ class System:
                 "PUBLIC_URL": f"http://127.0.0.1:{self.port}",
                 "SECRET_KEY": LINK_KEY,
             },
+            "webhook": {"WEBHOOK_SECRETS": f"crm={SECRET}", "WEBHOOK_ALLOW": "127.0.0.1"},
         }.get(service, {})
 
     async def start(self, *services: str, **environment: str) -> None:

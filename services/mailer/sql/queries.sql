@@ -31,7 +31,8 @@ WHERE send_id = $1 AND claim = $2 AND status = 'claimed' AND unsure = 0
 RETURNING send_id;
 
 -- name: end  Store an ending with its facts, and the bounce that it is, if it is one: its kind ($11), address ($12) and reason ($13).
--- Answers a row if it stands: the send had not ended, or only as uncertain. If nothing was sent, its coupon code is free again.
+-- Answers a row if it stands: the send had not ended, or only as uncertain. If nothing was sent, its coupon
+-- code is free again.
 WITH ended AS (
     INSERT INTO mailer.deliveries AS mine
         (send_id, person, rule, template, status, claim, changed_at, reason, accepted_at, facts)

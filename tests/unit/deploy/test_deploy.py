@@ -14,7 +14,7 @@ from shared.settings import load
 from tests.support.hooks import POSTMARK_AUTH, TOPIC, SendGrid
 
 ROOT = Path(__file__).parents[3]
-SERVICES = {"tracker", "state", "rule-evaluator", "throttle", "mailer", "setup"}
+SERVICES = {"tracker", "state", "rule-evaluator", "throttle", "mailer", "webhook", "setup"}
 
 
 def read(path: str) -> Any:
@@ -83,7 +83,13 @@ def test_compose_gives_each_service_the_password_that_its_server_knows() -> None
     names = re.findall(r"\$(NATS_\w+_PASSWORD)", (ROOT / "k8s/base/nats-users.conf").read_text())
     assert set(names) == set(COMPOSE["nats"]["environment"])
     chosen = {name: f"chosen{number}" for number, name in enumerate(names)}
-    roles = {"state": "state", "rule-evaluator": "rules", "throttle": "throttle", "mailer": "mailer"}
+    roles = {
+        "state": "state",
+        "rule-evaluator": "rules",
+        "throttle": "throttle",
+        "mailer": "mailer",
+        "webhook": "webhook",
+    }
     chosen |= {f"{role.upper()}_DB_PASSWORD": f"{role}word" for role in roles.values()}
 
     assert compose_environment("nats", chosen) == {name: chosen[name] for name in names}
@@ -150,6 +156,7 @@ def secret(name: str, key: str, optional: bool = False) -> str:
     made = {
         "SMTP_URL": "smtp://mail.example.com",
         "ADMIN_DATABASE_URL": "postgresql://admin:x@db.example.com/beckon",
+        "WEBHOOK_SECRETS": f"crm=whsec_{'A' * 32}",
         "SES_TOPIC_ARNS": TOPIC,
         "SENDGRID_PUBLIC_KEY": SendGrid().public_key,
         "POSTMARK_HOOK_AUTH": POSTMARK_AUTH,

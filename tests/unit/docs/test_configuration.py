@@ -18,6 +18,7 @@ SECTIONS = {
     "Rule-evaluator": "services.rule_evaluator.settings",
     "Throttle": "services.throttle.settings",
     "Mailer": "services.mailer.settings",
+    "Webhook": "services.webhook.settings",
     "Setup (the job)": "services.setup.settings",
     "The sample shop": "services.shop.settings",
 }
@@ -28,6 +29,8 @@ def shown(default: Any) -> str:
         return "required"
     if default in ("", ()):
         return "empty"
+    if isinstance(default, tuple):
+        default = ",".join(default)
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 

@@ -32,7 +32,7 @@ def test_each_service_has_its_own_nats_user_and_role(programs: dict[str, Program
 
 def test_no_two_programs_share_a_port(programs: dict[str, Program]) -> None:
     health = [program.environ["HEALTH_PORT"] for program in programs.values() if program.health]
-    assert len(set(health)) == len(health) == 5
+    assert len(set(health)) == len(health) == 6
     assert all(program.environ["HEALTH_PORT"] in program.health for program in programs.values() if program.health)
 
 

@@ -40,13 +40,13 @@ def test_what_must_be_set_is_enough() -> None:
         ("MAIL_FROM", "Shop"),
         ("MAIL_FROM", "Shop <shop>"),
         ("TEST_RECIPIENTS", "qa"),
+        ("REPLY_TO", "Help"),
+        ("DKIM_KEYS", "a:c2VjcmV0"),
+        ("DKIM_DOMAIN", "other.test"),
         ("BOUNCE_DOMAIN", "shop"),
         ("BOUNCE_DOMAIN", "bounces.shop.example"),  # there is no SECRET_KEY
         ("BOUNCE_LISTEN", "0.0.0.0:2525"),  # there is no BOUNCE_DOMAIN
         ("MAIL_PROVIDER", "pigeon"),
-        ("REPLY_TO", "Help"),
-        ("DKIM_KEYS", "a:c2VjcmV0"),
-        ("DKIM_DOMAIN", "other.test"),
         ("SMTP_POOL", "0"),
         ("SMTP_POOL", "many"),
         ("RETRY_FIRST_S", "0"),

@@ -13,12 +13,13 @@ COMPLETE = {
     "RULES_DB_PASSWORD": "r",
     "THROTTLE_DB_PASSWORD": "t",
     "MAILER_DB_PASSWORD": "m",
+    "WEBHOOK_DB_PASSWORD": "w",
 }
 
 
 def test_servers_and_passwords_are_all_it_needs() -> None:
     settings = load(Settings, COMPLETE)
-    assert settings.passwords == {"state": "s", "rules": "r", "throttle": "t", "mailer": "m"}
+    assert settings.passwords == {"state": "s", "rules": "r", "throttle": "t", "mailer": "m", "webhook": "w"}
     assert settings.sizes == Sizes()
     assert (settings.partitions, settings.stream_replicas) == (64, 1)
 

@@ -6,7 +6,7 @@ import pytest
 from shared import profile
 from shared.clock import SECOND, SystemClock, from_datetime, rfc3339, to_datetime
 from shared.consume import delay_after
-from shared.messages import EmailAction, Event, Terms, Trigger, outcome
+from shared.messages import EmailAction, Event, SendEmail, Terms, Trigger, outcome
 from shared.partition import partition_of
 from shared.pull import Delivery, delivery
 
@@ -72,3 +72,21 @@ def test_what_jetstream_says_of_a_delivery_is_read_in_both_forms(reply: str) -> 
 def test_delays_grow_and_are_bounded() -> None:
     assert [delay_after(times) for times in (1, 2, 5)] == [0.1, 0.2, 1.6]
     assert delay_after(50) == 30
+
+
+def test_a_send_from_before_there_were_webhooks_can_still_be_read() -> None:
+    written = {
+        "type": "email",
+        "trigger": {
+            "type": "trigger",
+            "id": "t1",
+            "person": "ada",
+            "rule": "cart",
+            "version": 1,
+            "at": 5,
+            "stamps": {},
+            "terms": {"action": {"type": "email", "template": "reminder"}, "category": "nudge"},
+        },
+    }
+    read = msgspec.msgpack.decode(msgspec.msgpack.encode(written), type=SendEmail)
+    assert read.trigger == Trigger("t1", "ada", "cart", 1, 5, Terms(EmailAction("reminder"), "nudge"))

@@ -1,0 +1,3 @@
+from services.webhook.main import main
+
+main()
