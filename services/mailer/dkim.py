@@ -22,6 +22,7 @@ from shared.dkim import DkimKey, domain
 SIGNED = (
     *("From", "To", "Cc", "Reply-To", "Subject", "Date", "Message-ID", "MIME-Version", "Content-Type"),
     *("Content-Transfer-Encoding", "List-Id", "List-Unsubscribe", "List-Unsubscribe-Post", "Feedback-ID"),
+    *("CFBL-Address", "CFBL-Feedback-ID"),  # heeded only where they are signed (RFC 9477 section 3.1)
 )
 WIDTH = 78
 """Columns of a line of a header (RFC 5322 section 2.1.1)."""

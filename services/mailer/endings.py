@@ -109,7 +109,7 @@ def of_repeated(ending: Ending, trigger: Trigger, now: Instant) -> Ending:
         return structs.replace(ending, facts=(_with(first, repeated=True), *others))
     reason = ending.reason if ending.status == "uncertain" else f"it may have been sent; once more: {ending.reason}"
     told = uncertain(trigger, now, reason)
-    return structs.replace(told, facts=(_with(told.facts[0], repeated=True), *others))
+    return structs.replace(told, facts=(_with(told.facts[0], repeated=True), *others), bounce=ending.bounce)
 
 
 def _with(event: Event, **properties: Any) -> Event:

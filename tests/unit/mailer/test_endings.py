@@ -46,6 +46,7 @@ def test_a_repeated_mail_that_was_not_sent_now_may_have_been_before() -> None:
     """The firing is not taken back: somebody may have got the mail."""
     refused = after_reply(Refused("rcpt", "rcpt: 550 no", 550, "hard"), trigger(), STAMPS, "<t1@x.test>", trial=False)
     ending = of_repeated(refused, trigger(), AT)
+    assert ending.bounce == "hard"
     assert (ending.status, [fact.name for fact in ending.facts]) == ("uncertain", ["email_uncertain", "email_bounced"])
     assert ending.reason == "it may have been sent; once more: rcpt: 550 no"
     assert ending.facts[0].name not in TAKEN_BACK

@@ -3,6 +3,7 @@
 import pytest
 
 from services.mailer.compose import Letter
+from services.mailer.dkim import SIGNED
 from services.mailer.feedback import Feedback, Provider
 from services.mailer.verp import Verp
 
@@ -20,7 +21,9 @@ def test_bounces_go_to_an_address_of_the_mails_own_and_complaints_name_it() -> N
     feedback = Feedback(verp)
     token = verp.token(ID)
     assert feedback.addressed(LETTER).sender == f"bounce+{token}@bounces.shop.example"
-    assert feedback.headers("0f3d5c", ID)[1] == f"CFBL-Feedback-ID: {token}"
+    headers = feedback.headers("0f3d5c", ID)
+    assert headers[1] == f"CFBL-Feedback-ID: {token}"
+    assert {line.partition(":")[0] for line in headers} <= set(SIGNED), "nobody heeds them otherwise"
 
 
 @pytest.mark.parametrize(
