@@ -20,10 +20,13 @@ from shared.messages import (
     Explain,
     Explained,
     GetPerson,
+    GetWaiting,
     PastTrigger,
     PersonFound,
     RuleExplained,
     RulesExplained,
+    WaitingFound,
+    Waits,
 )
 from shared.partition import partition_of
 
@@ -37,11 +40,11 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Each rule part by part: is it true, because of which events, when will it change; and what became of past triggers."""
-    found, told = run(lambda bus: _ask(bus, person, rule))
+    found, told, waits = run(lambda bus: _ask(bus, person, rule))
     if rule and not told:
         raise Failure(f"there is no rule {rule}")
     if as_json:
-        print_json(_as_json(found, told))
+        print_json(_as_json(found, told, waits))
         return
     key = found.person.key
     say(f"{person} turned out to be {key}" if key != person else key)
@@ -50,10 +53,11 @@ def explain(
     if not found.person.history and not found.person.profile:
         say("nothing is known of this person")
     for one in told:
-        _print(one, [trigger for trigger in found.triggers if trigger.rule == one.rule], found.at)
+        _print(one, [trigger for trigger in found.triggers if trigger.rule == one.rule], waits, found.at)
 
 
-async def _ask(bus: Bus, person: str, rule: str) -> tuple[PersonFound, list[RuleExplained]]:
+async def _ask(bus: Bus, person: str, rule: str) -> tuple[PersonFound, list[RuleExplained], dict[str, Waits]]:
+    """The last: what waits of the person's triggers, by trigger."""
     try:
         partitions = await streams.partitions(bus.nc.jetstream(timeout=5))
     except NotFoundError:
@@ -62,10 +66,22 @@ async def _ask(bus: Bus, person: str, rule: str) -> tuple[PersonFound, list[Rule
     found = await ask(bus, "the state service", subject, GetPerson(person, whole=True), PersonFound)
     request = Explain(found.person, found.rules, found.at, rule)
     answer = await ask(bus, "the rule-evaluator", subjects.RULES_EXPLAIN, request, RulesExplained)
-    return found, answer.rules
+    return found, answer.rules, await _waits(bus, found)
 
 
-def _print(one: RuleExplained, triggers: list[PastTrigger], at: Instant) -> None:
+async def _waits(bus: Bus, found: PersonFound) -> dict[str, Waits]:
+    """Asked only about what is on its way. All else is told without the throttle, too."""
+    if all(trigger.outcome is not None for trigger in found.triggers):
+        return {}
+    request = GetWaiting([found.person.key, *found.aliases])
+    try:
+        answer = await ask(bus, "the throttle", subjects.POLICY_WAITING, request, WaitingFound)
+    except Failure:
+        return {}
+    return {waits.trigger: waits for waits in answer.triggers}
+
+
+def _print(one: RuleExplained, triggers: list[PastTrigger], waits: dict[str, Waits], at: Instant) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = ENDLESS
@@ -76,7 +92,7 @@ def _print(one: RuleExplained, triggers: list[PastTrigger], at: Instant) -> None
     console.print(tree)
     say(_outlook(one, at))
     for trigger in triggers[:TRIGGERS]:
-        say(f"  fired {shown(trigger.at)}: {_fate(trigger)}")
+        say(f"  fired {shown(trigger.at)}: {_fate(trigger, waits.get(trigger.id))}")
 
 
 def _grow(tree: Tree, told: Explained, at: Instant) -> None:
@@ -119,13 +135,13 @@ def _outlook(one: RuleExplained, at: Instant) -> str:
     return f"  {verb} in {words(one.turns_true - at)}{unless}"
 
 
-def _fate(trigger: PastTrigger) -> str:
+def _fate(trigger: PastTrigger, waits: Waits | None) -> str:
     if trigger.outcome is None:
-        return "on its way"
+        return f"waits until {shown(waits.due)}, {waits.reason or waits.by}" if waits else "on its way"
     return trigger.outcome + (f", {trigger.reason}" if trigger.reason else "")
 
 
-def _as_json(found: PersonFound, told: list[RuleExplained]) -> dict[str, Any]:
+def _as_json(found: PersonFound, told: list[RuleExplained], waits: dict[str, Waits]) -> dict[str, Any]:
     return {
         "person": found.person.key,
         "at": rfc3339(found.at),
@@ -141,6 +157,7 @@ def _as_json(found: PersonFound, told: list[RuleExplained]) -> dict[str, Any]:
                 "at": rfc3339(trigger.at),
                 "outcome": trigger.outcome,
                 "reason": trigger.reason,
+                "waits_until": rfc3339(waits[trigger.id].due) if trigger.id in waits else None,
             }
             for trigger in found.triggers
         ],

@@ -47,7 +47,7 @@ class People:
             asked = msgspec.structs.replace(request, person=actor.into)
             subject = subjects.people_get(partition_of(actor.into, self._bus.partitions))
             return await self._bus.request(subject, asked, PersonFound)
-        found = PersonFound(actor.person(request.person), self._clock.now())
+        found = PersonFound(actor.person(request.person), self._clock.now(), aliases=actor.aliases)
         if request.whole:
             found.rules = actor.rules
             found.triggers = await self._store.triggers_of(request.person, TRIGGERS)
