@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import fields
 
+from shared.dkim import DkimKey, written
 from shared.settings import load
 
 ROOT = Path(__file__).parents[3]
@@ -145,8 +147,12 @@ def cluster_environment(service: str, *, production: bool) -> dict[str, str]:
 
 
 def secret(name: str, key: str, optional: bool = False) -> str:
-    urls = {"SMTP_URL": "smtp://mail.example.com", "ADMIN_DATABASE_URL": "postgresql://admin:x@db.example.com/beckon"}
-    return urls.get(key, f"{name}.{key}-of-thirty-two-characters")
+    known = {
+        "SMTP_URL": "smtp://mail.example.com",
+        "ADMIN_DATABASE_URL": "postgresql://admin:x@db.example.com/beckon",
+        "DKIM_KEYS": written(DkimKey("beckon", Ed25519PrivateKey.generate())),
+    }
+    return known.get(key, f"{name}.{key}-of-thirty-two-characters")
 
 
 def test_the_same_services_run_in_compose_and_in_the_cluster() -> None:
