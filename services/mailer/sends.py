@@ -95,7 +95,8 @@ class Sends:
         if trigger.id in self._in_hand:
             # NATS lost sight of us for a while and delivered it once more, to ourselves.
             raise RetryLater(self._ack_wait_s, "in hand already")
-        if domain := self._held_back.pop(trigger.id, None):
+        domain = self._held_back.pop(trigger.id, None)
+        if domain and self._clock.now() <= endings.last_chance(trigger):
             self._admit(trigger, domain)
         self._in_hand.add(trigger.id)
         try:
@@ -137,22 +138,22 @@ class Sends:
         offered: Offered | Ending | None = None
         while offered is None:
             self._relays.refuse_while_away()
-            prepared = await self._prepare(attempt)
+            prepared = await self._prepare(attempt, partial(self._admit, attempt.trigger))
             offered = prepared if isinstance(prepared, Ending) else await self._offer(attempt, prepared)
         if isinstance(offered, Ending):
             return await self._end(attempt, offered)
         return await self._after(attempt, *offered)
 
-    async def _prepare(self, attempt: Attempt) -> Ready | Ending:
+    async def _prepare(self, attempt: Attempt, admit: Callable[[str], None]) -> Ready | Ending:
         overdue = endings.overdue(attempt.trigger, self._clock.now(), attempt.last)
-        return overdue or await self._preparing.prepare(attempt.trigger, partial(self._admit, attempt.trigger))
+        return overdue or await self._preparing.prepare(attempt.trigger, admit)
 
     async def _offer(self, attempt: Attempt, ready: Ready) -> Offered | Ending | None:
         """None: the connection had ended before it was of use, another one may be."""
         with self._room_for(attempt.trigger, ready.domain):
             async with self._relays.line() as line:
                 if self._clock.now() - ready.at > STALE:
-                    prepared = await self._preparing.prepare(attempt.trigger, lambda domain: None)
+                    prepared = await self._prepare(attempt, lambda domain: None)
                     if isinstance(prepared, Ending):
                         return prepared
                     ready = prepared
@@ -201,7 +202,7 @@ class Sends:
         if trigger.terms.action.uncertain != "retry_once":
             return
         if await self._insist(lambda: self._store.repeat(trigger, attempt.claim, reason, now)):
-            log.warning("send_repeated", reason=reason)
+            log.warning("send_repeated")
             metrics.DELIVERIES_REPEATED.inc()
             raise RetryLater(self._in_time(trigger, self._backoff.first_s), "it may have gone or not: once more")
 

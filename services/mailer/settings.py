@@ -38,7 +38,7 @@ class Settings(Common, frozen=True, kw_only=True):
     """Seals the links of mails, at least 32 characters, the same as the tracker's. Several: the first seals."""
     test_recipients: tuple[str, ...] = ()
     """Who gets the mails of rules under test, and in staging every mail; separated by commas."""
-    smtp_pool: int = 4
+    smtp_pool: int = 8
     """Connections to each SMTP server at a time, unless its URL says otherwise."""
     smtp_tls: Literal["offered", "required"] = "offered"
     """Whether STARTTLS is used where it is offered, or nothing is sent without it."""
@@ -55,8 +55,9 @@ class Settings(Common, frozen=True, kw_only=True):
     """After how long somebody else gets the sends of a process that died."""
     concurrency: int = 16
     """Sends in hand at a time in one process."""
-    domain_concurrency: int = 8
-    """Of these, for recipients of one domain."""
+    domain_concurrency: int = 4
+    """Mails for recipients of one domain on their way at a time; fewer than there are connections, so that a slow domain leaves
+    some to the others."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
