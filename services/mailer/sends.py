@@ -99,7 +99,8 @@ class Sends:
         if trigger.id in self._in_hand:
             # NATS lost sight of us for a while and delivered it once more, to ourselves.
             raise RetryLater(self._ack_wait_s, "in hand already")
-        if domain := self._held_back.pop(trigger.id, None):
+        domain = self._held_back.pop(trigger.id, None)
+        if domain and self._clock.now() <= endings.last_chance(trigger):
             self._admit(trigger, domain)
         self._in_hand.add(trigger.id)
         try:
@@ -221,7 +222,7 @@ class Sends:
         if trigger.terms.action is None or trigger.terms.action.uncertain != "retry_once":
             return
         if await self._insist(lambda: self._store.repeat(trigger, attempt.claim, reason, now)):
-            log.warning("send_repeated", reason=reason)
+            log.warning("send_repeated")
             metrics.DELIVERIES_REPEATED.inc()
             raise RetryLater(self._in_time(trigger, self._backoff.first_s), "it may have gone or not: once more")
 

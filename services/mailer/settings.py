@@ -55,7 +55,7 @@ class Settings(Common, frozen=True, kw_only=True):
     """Where mail for ``BOUNCE_DOMAIN`` comes in, like ``0.0.0.0:2525``; empty: nowhere in this process."""
     mail_provider: Provider | Literal[""] = ""
     """Whose SMTP server it is, so that its webhooks name the mail: ``sendgrid``, ``postmark`` or ``mailgun``."""
-    smtp_pool: int = 4
+    smtp_pool: int = 8
     """Connections to each SMTP server at a time, unless its URL says otherwise."""
     smtp_tls: Literal["offered", "required"] = "offered"
     """Whether STARTTLS is used where it is offered, or nothing is sent without it."""
@@ -72,8 +72,9 @@ class Settings(Common, frozen=True, kw_only=True):
     """After how long somebody else gets the sends of a process that died."""
     concurrency: int = 16
     """Sends in hand at a time in one process."""
-    domain_concurrency: int = 8
-    """Of these, for recipients of one domain."""
+    domain_concurrency: int = 4
+    """Mails for recipients of one domain on their way at a time; fewer than there are connections, so that a slow domain leaves
+    some to the others."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

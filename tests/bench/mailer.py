@@ -207,7 +207,6 @@ class Line:
             PUBLIC_URL="https://events.shop.example.test",
             SECRET_KEY="what seals the links of these mails",
             DKIM_KEYS_FILE=str(keys),
-            DOMAIN_CONCURRENCY="16",
         )
         return self
 

@@ -121,6 +121,7 @@ def cells() -> list[Cell]:
 
 
 @pytest.mark.chaos
+@pytest.mark.timeout(900)
 async def test_every_fault_with_every_kill(stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     script, people = Script(), People()
     await people.serve(stack)

@@ -161,13 +161,13 @@ async def test_a_server_gets_no_more_than_its_rate_and_the_next_one_takes_the_re
     await start(stack, first, SMTP_URL=f"{first.url}?rate=10/s,{second.url}?rate=40/s&pool=1")
     loop = asyncio.get_running_loop()
     triggers = [allowed(f"person-{n}") for n in range(100)]
-    await publish(stack, *triggers)
     began = loop.time()
+    await publish(stack, *triggers)
     await settled(stack)
     took_s = loop.time() - began
     assert first.accepted() + second.accepted() == Counter(map(id_of, triggers))
-    assert took_s > 1.5, "fifty a second, and some had gone before"
-    assert total(first) == pytest.approx(20, abs=6)
+    assert 0 < total(first) <= 10 * took_s + 2
+    assert 0 < total(second) <= 40 * took_s + 2
     assert second.connections <= 2, "and the probe's"
 
 
@@ -229,7 +229,7 @@ async def test_who_waits_for_a_domain_holds_up_nobody_else(stack: Stack, people:
     """A server that puts off, or keeps waiting, whatever is for gmail.test."""
     smtp = SmtpServer(script=lambda stage, to: answer if stage == RCPT and to.endswith("@gmail.test") else None).start()
     try:
-        mailer = await start(stack, smtp, RETRY_FIRST_S="2", SMTP_TIMEOUT_S="2", SMTP_POOL="8", DOMAIN_CONCURRENCY="4")
+        mailer = await start(stack, smtp, RETRY_FIRST_S="2", SMTP_TIMEOUT_S="2")
         before = await latencies_ms(stack, people, "before")
         waiting = [allowed(f"waits-{n}") for n in range(200)]
         people.profiles |= {trigger.person: {"email": f"{trigger.person}@gmail.test"} for trigger in waiting}
@@ -241,7 +241,7 @@ async def test_who_waits_for_a_domain_holds_up_nobody_else(stack: Stack, people:
         await until(put_off)
         meanwhile = await latencies_ms(stack, people, "meanwhile")
         assert total(smtp) == 2 * OTHERS
-        assert meanwhile[-2] < 2 * before[-2] + 300
+        assert meanwhile[-2] < 3 * before[-2] + 2000, "were they held up, it would be tens of seconds"
     finally:
         smtp.stop()
 
@@ -273,6 +273,19 @@ async def test_a_domain_that_takes_mails_again_gets_them_all(stack: Stack, peopl
     assert mailer.logged("recipient_domain_rests")
     assert mailer.metric('beckon_deliveries_held_back_total{reason="resting"}') > 0
     assert mailer.metric("beckon_deliveries_deferred_total") < 10, "most never asked"
+
+
+async def test_what_waits_for_its_domain_expires_in_time(stack: Stack, people: People, smtp: SmtpServer) -> None:
+    await start(stack, smtp, RETRY_FIRST_S="60")
+    smtp.answer(RCPT, SLOW_DOWN)
+    first = allowed("ada")
+    await publish(stack, first)
+    await reaches(stack, first, "deferred")
+    second = allowed("bob", expires=SystemClock().now() + 1 * SECOND)
+    await publish(stack, second)
+    await reaches(stack, second, "expired")
+    event = await outcome_of(stack, second)
+    assert event.timestamp < second.expires + SECOND  # type: ignore[operator]
 
 
 # --- Nobody can tell, and the rule says what then ---------------------------------------------------------------------

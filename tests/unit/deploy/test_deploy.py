@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import fields
 
 from services.mailer.server import place
+from shared.dkim import DkimKey, written
 from shared.settings import load
 from tests.support.hooks import POSTMARK_AUTH, TOPIC, SendGrid
 
@@ -157,6 +159,7 @@ def secret(name: str, key: str, optional: bool = False) -> str:
         "SMTP_URL": "smtp://mail.example.com",
         "ADMIN_DATABASE_URL": "postgresql://admin:x@db.example.com/beckon",
         "WEBHOOK_SECRETS": f"crm=whsec_{'A' * 32}",
+        "DKIM_KEYS": written(DkimKey("beckon", Ed25519PrivateKey.generate())),
         "SES_TOPIC_ARNS": TOPIC,
         "SENDGRID_PUBLIC_KEY": SendGrid().public_key,
         "POSTMARK_HOOK_AUTH": POSTMARK_AUTH,

@@ -16,7 +16,7 @@ GOOD = {
 
 def test_what_must_be_set_is_enough() -> None:
     settings = load(Settings, GOOD)
-    assert (settings.smtp_pool, settings.test_recipients) == (4, ())
+    assert (settings.smtp_pool, settings.test_recipients) == (8, ())
     assert load(Settings, GOOD | {"TEST_RECIPIENTS": "a@x.test, b@x.test"}).test_recipients == ("a@x.test", "b@x.test")
 
 
