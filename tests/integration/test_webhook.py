@@ -174,11 +174,12 @@ async def test_after_the_last_attempt_it_has_failed_and_an_operator_may_send_it_
 
     receiver.replies["/hook"] = [(200, {})]
     others.untrue.add("ada")  # what is sent again may be long past being true
+    others.profile = {"first_name": "Zoe"}
     replayed = await ask(stack, subjects.WEBHOOKS_REPLAY, ReplayWebhooks([trigger.id, "nope"]), WebhooksReplayed)
     assert replayed.ids == [trigger.id]
     again = await reaches(stack, trigger, "sent", 1)
     assert len(again.attempts) == 5
-    assert {received.id for received in receiver.received} == {trigger.id}
+    assert {(received.id, received.body) for received in receiver.received} == {(trigger.id, receiver.received[0].body)}
     assert list(await outcomes(stack)) == [trigger.id], "how it ended was told once"
 
 
