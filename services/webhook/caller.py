@@ -68,7 +68,9 @@ class Caller:
             if isinstance(error.os_error, Refused):
                 raise error.os_error from None
             return Answer(took(), error=printable(str(error)))
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except aiohttp.ClientResponseError as error:  # in full it would repeat the URL, which may hold a credential
+            return Answer(took(), error=printable(f"no answer that can be read: {error.message}"))
+        except (aiohttp.ClientError, OSError) as error:
             return Answer(took(), error=printable(str(error) or type(error).__name__))
 
 

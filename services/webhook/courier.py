@@ -86,7 +86,8 @@ class Courier:
             return None
         ready = await self._ready(delivery)
         if isinstance(ready, Ready):
-            return await self._call(delivery, keys, ready)
+            # What was said once is said again in the same words, also in a replay.
+            return await self._call(delivery, keys, structs.replace(ready, body=delivery.body or ready.body))
         if ready:
             await self._end(delivery, ready)
         return None

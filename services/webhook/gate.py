@@ -33,8 +33,10 @@ class Gate(AbstractResolver):
         """What can be said without a lookup. Raises ``Refused``."""
         if reason := insecure(target, self._allowed):
             raise Refused(reason)
-        if address := address_of(target.host):  # no name, so nobody looks it up
-            self._check(str(address), target.host)
+        if address_of(target.host):  # no name, so nobody looks it up
+            self._check(target.host, target.host)
+        elif not target.host.strip(".0123456789"):
+            raise Refused(f"{target.host} is no name, and no address as addresses are written")
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC

@@ -31,7 +31,7 @@ _event = msgspec.msgpack.Decoder(Event).decode
 
 
 class Delivery(Struct, frozen=True):
-    """A webhook in our hands. ``body`` is empty until it is ``begun``; ``reason``: why the last attempt failed."""
+    """A webhook in our hands. ``body`` is empty until it is begun for the first time; ``reason``: why the last attempt failed."""
 
     id: str
     endpoint: str

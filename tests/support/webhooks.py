@@ -36,6 +36,7 @@ class Others:
         self.untrue: set[str] = set()
         self.unwanted: set[str] = set()
         self.verified: list[str] = []
+        self.profile = {"first_name": "Zoë"}
 
     async def serve(self, stack: Stack) -> None:
         state, rules, throttle = [await stack.bus(user) for user in ("state", "rule_evaluator", "throttle")]
@@ -47,7 +48,7 @@ class Others:
             await bus.nc.flush()
 
     async def _get(self, request: GetPerson) -> PersonFound:
-        return PersonFound(Person(request.person, {"first_name": "Zoë"}), SystemClock().now())
+        return PersonFound(Person(request.person, self.profile), SystemClock().now())
 
     async def _verify(self, request: Verify) -> Verified:
         self.verified.append(request.person.key)
