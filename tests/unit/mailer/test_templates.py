@@ -204,8 +204,8 @@ class TestFlaws:
     def test_a_misspelt_variable_is_found_also_where_it_is_seldom_used(self, folder: Path) -> None:
         write(folder, html="<p>\n{% if person.vip %}\n{{ persn.first_name }}{% endif %}")
         assert error_of(folder) == (
-            "hello/html.liquid line 3: unknown variable 'persn'; there are cart, events, person, products, recommended, rule, shop, "
-            "unsubscribe_url"
+            "hello/html.liquid line 3: unknown variable 'persn'; there are cart, events, person, products, "
+            "recommended, rule, shop, unsubscribe_url"
         )
 
     def test_a_misspelt_filter_is_too(self, folder: Path) -> None:
