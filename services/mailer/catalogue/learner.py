@@ -29,8 +29,8 @@ from shared.runtime import Runtime
 
 log = structlog.get_logger()
 
-BATCH = 200
-"""Events at a time: as long as one takes, some 5 ms, no mail goes on."""
+BATCH = 500
+"""Events at a time: for as long as they are gone through, some 5 ms, no mail goes on."""
 WINDOW = 2000
 LINGER_S = 0.1
 LEASE = timedelta(seconds=5)
