@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from services.mailer.catalogue.facts import Row
-from services.mailer.catalogue.learning import learn
+from services.mailer.catalogue.learning import learn, lesson
 from services.mailer.catalogue.recommend import similarity
 from shared.clock import MINUTE, SECOND, SystemClock
 from shared.messages import Event
@@ -178,8 +177,7 @@ async def test_each_event_counts_once_though_learners_are_killed_and_paused(stac
             await second.kill()
     await learned(stack)
 
-    rows: dict[str, Row] = {}
-    model = learn(events, rows, {}, frozenset(), 0)
+    model = learn(filter(None, map(lesson, events)), {}, {}, frozenset(), 0)
     weights = {row["product_id"]: row["weight"] for row in await stack.fetch("SELECT * FROM mailer.product_weights")}
     pairs = await stack.fetch("SELECT product_id, other, weight FROM mailer.product_pairs")
     assert weights == pytest.approx(model.weights, rel=1e-9)

@@ -69,7 +69,7 @@ async def test_a_secret_key_is_known_by_its_hash_alone(idle_tracker: Tracker) ->
     await idle_tracker.start(SECRET_KEYS="sha256:" + hashlib.sha256(SECRET.encode()).hexdigest())
     assert (await idle_tracker.post(seen(), key=SECRET))[0] == 202
     (event,) = await idle_tracker.stored()
-    assert event.trusted
+    assert (event.trusted, event.vouched) == (True, False)
 
 
 async def test_a_user_token_vouches_for_a_page(idle_tracker: Tracker) -> None:
@@ -86,7 +86,7 @@ async def test_a_user_token_vouches_for_a_page(idle_tracker: Tracker) -> None:
         (2, "user_token: is another user's"),
     ]
     (event,) = await idle_tracker.stored()
-    assert (event.person, event.trusted) == ("ada", True)
+    assert (event.person, event.trusted, event.vouched) == ("ada", True, True)
 
 
 async def test_machines_are_marked_and_addresses_are_cut(idle_tracker: Tracker) -> None:

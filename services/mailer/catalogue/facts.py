@@ -68,19 +68,22 @@ class Row(Struct, frozen=True):
     version: int = 0
 
 
-def told(properties: Properties) -> tuple[str, Facts] | None:
-    """The id of the product that an event's properties, or an item of its list, speak of, and what they say of it."""
+def identity(properties: Properties) -> str | None:
+    """The id of the product that an event's properties, or an item of its list, speak of, if it has a usable one."""
     given = properties.get("product_id")
-    product = described(properties)
-    product_id = product["product_id"]
-    if not product_id or isinstance(given, float) or len(str(given)) > LONGEST_ID or not product_id.isprintable():
+    if isinstance(given, bool) or not isinstance(given, str | int):
         return None
-    word = properties.get("availability")
-    facts = Facts(
+    product_id = " ".join(str(given).split())
+    return product_id if 0 < len(product_id) <= LONGEST_ID and product_id.isprintable() else None
+
+
+def told(properties: Properties) -> Facts:
+    """What they say of it."""
+    product, word = described(properties), properties.get("availability")
+    return Facts(
         **{name: product[name] for name in _TOLD},
         availability=availability(word) if isinstance(word, str) else None,
     )
-    return product_id, facts
 
 
 def availability(text: str) -> str | None:
@@ -88,14 +91,14 @@ def availability(text: str) -> str | None:
     return AVAILABILITIES.get(text.strip().rpartition("/")[2].lower().replace(" ", "_"))
 
 
-def heard(row: Row | None, facts: Facts, event: Event, hosts: Set[str], *, room: bool) -> Row | None:
-    """What the catalogue says after ``event`` told ``facts``; the same row if that changes nothing. ``room``: whether
-    browsers may bring in another product."""
+def heard(row: Row | None, properties: Properties, event: Event, hosts: Set[str], *, room: bool) -> Row | None:
+    """What the catalogue says after ``event`` told of a product; the same row if that changes nothing. ``room``: whether
+    browsers may bring in another one."""
     if event.trusted and not event.vouched:
-        return _from_the_shop(row, facts, event)
+        return _from_the_shop(row, told(properties), event)
     if row is not None and row.source != "browser":
         return row
-    shown = _on_own_pages(facts, hosts)
+    shown = _on_own_pages(told(properties), hosts)
     if shown is None or (row is None and not room):
         return row
     return _from_a_browser(row or Row(Facts(), "browser", event.timestamp), shown, event)

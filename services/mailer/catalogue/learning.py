@@ -1,10 +1,11 @@
 """What a batch of events teaches: of the products, and of what goes with what. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import NamedTuple
 
 from msgspec import Struct
 
-from services.mailer.catalogue.facts import Facts, Row, heard, told
+from services.mailer.catalogue.facts import Row, heard, identity
 from services.mailer.catalogue.recommend import SESSION_ITEMS, Session, gain, join
 from shared.messages import Event, Properties
 
@@ -20,33 +21,44 @@ class Learned(Struct):
     sessions: dict[str, Session] = {}
 
 
-def teaches(event: Event) -> bool:
-    """A crawler that goes through the whole shop says nothing of what goes with what."""
-    return event.name in TEACH and not event.context.get("bot")
-
-
-def products_of(name: str, properties: Properties) -> dict[str, Facts]:
-    """The products that an event is about, each once."""
+def products_of(properties: Properties) -> dict[str, Properties]:
+    """The products that an event is about, each once, with what is said of it."""
     listed = properties.get("products")
-    items = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
-    return dict(filter(None, map(told, (properties, *items))))
+    items = (
+        [properties, *(item for item in listed if isinstance(item, dict))] if isinstance(listed, list) else [properties]
+    )
+    return {product: item for item in items if (product := identity(item))}
+
+
+class Lesson(NamedTuple):
+    """An event with the products that it is about."""
+
+    event: Event
+    products: dict[str, Properties]
+
+
+def lesson(event: Event) -> Lesson | None:
+    """None for what teaches nothing: a crawler that goes through the whole shop says nothing of what goes with what."""
+    if event.name not in TEACH or event.context.get("bot") or not (products := products_of(event.properties)):
+        return None
+    return Lesson(event, products)
 
 
 def learn(
-    events: Iterable[Event],
+    lessons: Iterable[Lesson],
     rows: Mapping[str, Row],
     sessions: Mapping[str, Session],
     hosts: Set[str],
     room: int,
 ) -> Learned:
-    """``events``: in their order, such as ``teaches``. ``rows`` and ``sessions``: what is known of the products and people in
+    """``lessons``: in their order. ``rows`` and ``sessions``: what is known of the products and people in
     them. ``room``: how many products browsers may bring in. What only one of them told of is not counted either."""
     learned = Learned()
-    for event in events:
+    for event, products in lessons:
         known: list[str] = []
-        for product, facts in products_of(event.name, event.properties).items():
+        for product, properties in products.items():
             before = learned.rows.get(product) or rows.get(product)
-            after = heard(before, facts, event, hosts, room=room > 0)
+            after = heard(before, properties, event, hosts, room=room > 0)
             if after is None:
                 continue
             if after is not before:

@@ -11,6 +11,7 @@ from services.mailer.products import Product
 from shared import metrics
 from shared.messages import CatalogueProduct, Person
 
+NEVER = float("-inf")
 POPULAR_S = 60.0
 """For so long what is popular is remembered."""
 SPARE = 18
@@ -21,7 +22,7 @@ class Shelf:
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
         self._popular: Mapping[str, Sequence[str]] = {}
-        self._looked = -POPULAR_S
+        self._looked = NEVER
         self._looking = asyncio.Lock()
 
     async def completed(
@@ -53,9 +54,11 @@ class Shelf:
         return await self._catalogue.get(products) if products else {}
 
     async def _most_seen(self) -> Mapping[str, Sequence[str]]:
-        async with self._looking:
-            now = asyncio.get_running_loop().time()
-            if now - self._looked >= POPULAR_S:
-                self._popular = await self._catalogue.popular(SEEDS + MOST + SPARE)
-                self._looked = now
+        """While somebody looks it up anew, others go on with what was found before."""
+        now = asyncio.get_running_loop().time()
+        if self._looked == NEVER or (now - self._looked > POPULAR_S and not self._looking.locked()):
+            async with self._looking:
+                if now - self._looked > POPULAR_S:
+                    self._popular = await self._catalogue.popular(SEEDS + MOST + SPARE)
+                    self._looked = now
         return self._popular

@@ -24,12 +24,7 @@ def categories(lists: Mapping[str, Iterable[Product]]) -> list[str]:
 
 def bought(history: Iterable[HistoryEvent]) -> set[str]:
     """What the person bought, as far as that is remembered."""
-    return {
-        product
-        for event in history
-        if event.name == "purchased"
-        for product in products_of("purchased", event.properties)
-    }
+    return {product for event in history if event.name == "purchased" for product in products_of(event.properties)}
 
 
 def shown(

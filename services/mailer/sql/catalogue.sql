@@ -18,7 +18,8 @@ SELECT person, items, at FROM mailer.sessions WHERE person = ANY($1::text[]);
 SELECT count(*) FROM mailer.products WHERE source = 'browser';
 
 -- name: learn  What a batch taught, and how far the stream is learned with it: all of it once, or, if another process has
--- taken over or this batch was committed before, nothing. A row that a feed wrote meanwhile stands.
+-- taken over or this batch was committed before, nothing. A row that a feed wrote meanwhile stands. The commit need not be on
+-- the disk before it is answered: if it is lost, how far the stream is learned is lost with it.
 WITH mine AS (
     UPDATE mailer.learned SET sequence = $3, until = greatest(until, now() + $4::interval)
     WHERE owner = $1 AND sequence = $2
@@ -48,7 +49,7 @@ WITH mine AS (
     SELECT * FROM unnest($23::text[], $24::bytea[], $25::timestamptz[]) WHERE EXISTS (SELECT FROM mine)
     ON CONFLICT (person) DO UPDATE SET items = EXCLUDED.items, at = EXCLUDED.at, seen_at = now()
 )
-SELECT EXISTS (SELECT FROM mine);
+SELECT EXISTS (SELECT FROM mine), set_config('synchronous_commit', 'off', true);
 
 -- name: stale  Products that were counted since it was worked out what goes with them, longer than $2 ago.
 SELECT product_id FROM mailer.product_weights LEFT JOIN mailer.product_neighbours USING (product_id)

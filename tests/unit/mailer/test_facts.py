@@ -1,13 +1,14 @@
 """Whose word counts: given what was told of a product, expect what the catalogue says."""
 
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from msgspec import structs
 
-from services.mailer.catalogue.facts import Facts, Row, heard, told
-from services.mailer.catalogue.learning import learn, teaches
+from services.mailer.catalogue.facts import Facts, Row, heard, identity
+from services.mailer.catalogue.learning import Learned, learn, lesson
 from shared.clock import DAY, MINUTE, SECOND
 from shared.messages import Event
 
@@ -34,10 +35,12 @@ def said_by_the_shop(at: int = DAY, **more: Any) -> Event:
 def after(*events: Event, row: Row | None = None) -> Facts | None:
     """The facts of the kettle after these."""
     for each in events:
-        found = told(each.properties)
-        assert found is not None
-        row = heard(row, found[1], each, HOSTS, room=True)
+        row = heard(row, each.properties, each, HOSTS, room=True)
     return row and row.facts
+
+
+def taught(events: Iterable[Event], rows: Mapping[str, Row] = {}, sessions: Any = (), room: int = 0) -> Learned:
+    return learn(filter(None, map(lesson, events)), rows, dict(sessions), HOSTS, room)
 
 
 class TestTheShop:
@@ -121,20 +124,20 @@ class TestBrowsers:
         assert facts.image_url is None
 
     def test_they_bring_in_no_product_where_there_is_no_room(self) -> None:
-        learned = learn([event("a"), event("b", product_id="k2")], {}, {}, HOSTS, room=1)
+        learned = taught([event("a"), event("b", product_id="k2")], room=1)
         assert set(learned.rows) == {"k1"}
-        assert set(learn([said_by_the_shop()], {}, {}, HOSTS, room=0).rows) == {"k1"}
+        assert set(taught([said_by_the_shop()]).rows) == {"k1"}
 
 
 class TestLearning:
     def test_what_stands_already_is_not_written_again(self) -> None:
-        learned = learn([said_by_the_shop()], {}, {}, HOSTS, 0)
-        again = learn([said_by_the_shop(at=2 * DAY), event("b")], learned.rows, {}, HOSTS, 0)
+        learned = taught([said_by_the_shop()])
+        again = taught([said_by_the_shop(at=2 * DAY), event("b")], learned.rows)
         assert again.rows == {}
         assert again.weights["k1"] > 0, "but it is counted"
 
     def test_what_only_one_browser_told_of_is_not_counted(self) -> None:
-        learned = learn([event("a"), event("a", product_id="k2")], {}, {}, HOSTS, 9)
+        learned = taught([event("a"), event("a", product_id="k2")], room=9)
         assert (learned.weights, learned.pairs, learned.sessions) == ({}, {}, {})
 
     def test_products_of_an_order_go_together(self) -> None:
@@ -146,15 +149,15 @@ class TestLearning:
             DAY,
             {"total": 9, "products": [{"product_id": "a"}, {"product_id": 7}, "x", {}]},
         )
-        learned = learn([structs.replace(order, trusted=True)], {}, {}, HOSTS, 0)
+        learned = taught([structs.replace(order, trusted=True)])
         assert set(learned.pairs) == {("a", "7"), ("7", "a")}
 
     def test_in_parts_it_is_the_same_as_at_once(self) -> None:
         events = [said_by_the_shop(at=DAY + n * 7 * MINUTE, product_id=f"k{n * n % 7}", price=n % 3) for n in range(40)]
-        whole = learn(events, {}, {}, HOSTS, 0)
+        whole = taught(events)
         rows, sessions, weights = dict[str, Row](), {}, dict[str, float]()
         for part in (events[:1], events[1:7], events[7:]):
-            learned = learn(part, rows, sessions, HOSTS, 0)
+            learned = taught(part, rows, sessions)
             rows, sessions = rows | learned.rows, sessions | learned.sessions
             for product, weight in learned.weights.items():
                 weights[product] = weights.get(product, 0) + weight
@@ -162,11 +165,11 @@ class TestLearning:
         assert weights == pytest.approx(whole.weights)
 
     def test_crawlers_and_other_events_teach_nothing(self) -> None:
-        assert teaches(event())
-        assert not teaches(structs.replace(event(), context={"bot": True}))
-        assert not teaches(structs.replace(event(), name="removed_from_cart"))
+        assert lesson(event())
+        assert not lesson(structs.replace(event(), context={"bot": True}))
+        assert not lesson(structs.replace(event(), name="removed_from_cart"))
 
 
 @pytest.mark.parametrize("product_id", ["", "  ", None, True, 1.5, ["x"], "x" * 201, "a\u202eb"])
 def test_what_has_no_usable_id_is_no_product(product_id: object) -> None:
-    assert told(KETTLE | {"product_id": product_id}) is None
+    assert identity(KETTLE | {"product_id": product_id}) is None
