@@ -35,8 +35,7 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
     database = await runtime.open_pool(settings.database_url, "mailer", MIGRATIONS)
     store = Store(database)
     template_store = TemplateStore(database)
-    folder = Path(settings.templates_dir) if settings.templates_dir else None
-    templates = Templates(template_store, runtime.clock, folder)
+    templates = Templates(template_store, runtime.clock, Path(settings.templates_dir))
     await templates.refresh()
     runtime.start("follow templates", templates.follow())
     bus = await runtime.connect_bus(settings)

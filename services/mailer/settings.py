@@ -18,7 +18,7 @@ class Settings(Common, frozen=True, kw_only=True):
     mail_from: str
     """``Shop <shop@example.test>``: the sender people see, and the domain of each Message-ID."""
     templates_dir: str = "examples/templates"
-    """Templates to put when they change, one folder each; empty: none, what was put otherwise stays in force."""
+    """Templates to put when they change, one folder each. An empty folder puts none."""
     site_name: str = "Our shop"
     """The shop's name in mails."""
     site_url: str = ""

@@ -38,11 +38,20 @@ REQUESTS = {
         *("rules.evaluate", "rules.verify", "rules.put", "rules.list", "rules.get", "rules.delete", "rules.schema"),
         *("rules.explain", "rules.backtest", "policy.put", "policy.get", "policy.forecast", "suppressions.put"),
         *("people.get.3", "sweep.progress", "results.get"),
+        *(
+            "templates.put",
+            "templates.list",
+            "templates.get",
+            "templates.delete",
+            "templates.preview",
+            "templates.test",
+        ),
     },
 }
 SERVERS = {
     "rules": "rule_evaluator",
     "policy": "throttle",
+    "templates": "mailer",
     "suppressions": "throttle",
     "people": "state",
     "sweep": "state",
