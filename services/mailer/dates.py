@@ -12,7 +12,7 @@ STYLES = ("short", "medium", "long", "full")
 _DIRECTIVE = re.compile(r"%-?(.)", re.DOTALL)
 _PATTERNS = {
     "a": "EEE", "A": "EEEE", "b": "MMM", "B": "MMMM", "d": "dd", "e": "d", "H": "HH", "I": "hh", "j": "DDD", "l": "h",
-    "m": "MM", "M": "mm", "p": "a", "S": "ss", "y": "yy", "Y": "y", "Z": "z", "%": "'%'", "-d": "d", "-H": "H", "-I": "h", "-m": "M",
+    "m": "MM", "M": "mm", "p": "a", "S": "ss", "y": "yy", "Y": "y", "Z": "z", "-d": "d", "-H": "H", "-I": "h", "-m": "M",
 }  # fmt: skip
 """Directives of Liquid's ``date`` (strftime), as Unicode writes them (UTS 35): so they are in the reader's language."""
 _LONGEST = 64
@@ -65,12 +65,16 @@ def _date(moment: datetime, style: str, locale: str) -> str:
 @lru_cache(256)
 def _pattern(strftime: str) -> str:
     """What is no directive is text, which Unicode's patterns want in quotation marks."""
-    parts, at = [], 0
+    parts, text, at = [], "", 0
     for found in _DIRECTIVE.finditer(strftime):
-        parts.append(_quoted(strftime[at : found.start()]))
-        parts.append(_PATTERNS.get(found[0][1:]) or _PATTERNS.get(found[1], ""))
+        text += strftime[at : found.start()]
         at = found.end()
-    return "".join([*parts, _quoted(strftime[at:])])
+        if found[1] == "%":
+            text += "%"
+            continue
+        parts += [_quoted(text), _PATTERNS.get(found[0][1:]) or _PATTERNS.get(found[1], "")]
+        text = ""
+    return "".join([*parts, _quoted(text + strftime[at:])])
 
 
 def _quoted(text: str) -> str:

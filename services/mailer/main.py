@@ -1,5 +1,7 @@
 """The mailer: from an allowed send to a mail that the SMTP server has taken."""
 
+from pathlib import Path
+
 from services.mailer import parts
 from services.mailer.catalogue.learner import Learner
 from services.mailer.catalogue.service import Service
@@ -50,7 +52,7 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
         runtime.on_stop("stop taking bounces", inbound.stop)
 
     template_store = TemplateStore(database)
-    templates = Templates(template_store, clock, parts.templates_folder(settings))
+    templates = Templates(template_store, clock, Path(settings.templates_dir))
     await templates.refresh()
     runtime.start("follow templates", templates.follow())
     signer = parts.signer(settings, letterhead.sender)

@@ -5,6 +5,7 @@ from functools import lru_cache
 
 from babel.numbers import format_currency, format_decimal, get_currency_precision, list_currencies
 
+_LONGEST = 64
 _MOST = Decimal(10) ** 12
 
 
@@ -12,11 +13,10 @@ def amount(value: object) -> Decimal | None:
     """The number that somebody sent as a price (``49.9``, ``"49.90"``), or none if it cannot be one."""
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         return None
-    text = str(value).strip()
-    if len(text) > 64:
+    if isinstance(value, str) and len(value) > _LONGEST:
         return None
     try:
-        number = Decimal(text)
+        number = Decimal(str(value).strip())
     except InvalidOperation:
         return None
     return number if number.is_finite() and 0 <= number < _MOST else None
@@ -37,7 +37,10 @@ def _written(number: Decimal, code: str, locale: str) -> str:
     places = get_currency_precision(code) if known else 2
     rounded = number.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_UP)
     if known:
-        return format_currency(rounded, code, locale=locale)
+        written = format_currency(rounded, code, locale=locale)
+        # Where there is no sign for it, CLDR wants room between the code and the number, which Babel leaves out.
+        beside = written.startswith(code) and written[len(code)].isdigit()
+        return written.replace(code, f"{code}\u00a0", 1) if beside else written
     written = format_decimal(rounded, format="#,##0.00", locale=locale)
     return f"{written} {code}" if code else written
 

@@ -1,7 +1,5 @@
 """The mailer's parts, made from its settings."""
 
-from pathlib import Path
-
 import structlog
 
 from services.mailer.compose import Sender
@@ -66,7 +64,3 @@ def signer(settings: Settings, from_: Sender) -> Signer:
             log.warning("dkim_key_weak", selector=key.selector, hint=f"an RSA key should have {GOOD_BITS} bits")
     domain = settings.dkim_domain
     return Signer(aligned(domain, from_.domain) if domain else from_.domain, keys)
-
-
-def templates_folder(settings: Settings) -> Path | None:
-    return Path(settings.templates_dir) if settings.templates_dir else None

@@ -172,5 +172,5 @@ def _quantity(properties: Properties) -> Decimal | None:
 def _text(value: object) -> str | None:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
-    text = " ".join(str(value).split())
+    text = " ".join(str(value)[: 4 * _NAME_LENGTH].split())
     return (text if len(text) <= _NAME_LENGTH else text[: _NAME_LENGTH - 1] + "…") or None

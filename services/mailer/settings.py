@@ -30,7 +30,7 @@ class Settings(Common, frozen=True, kw_only=True):
     dkim_domain: str = ""
     """The domain that signs; empty: that of ``MAIL_FROM``. It must be that one, or above or below it, for DMARC."""
     templates_dir: str = "examples/templates"
-    """Templates to put when they change, one folder each; empty: none, what was put otherwise stays in force."""
+    """Templates to put when they change, one folder each. An empty folder puts none."""
     site_name: str = "Our shop"
     """The shop's name in mails."""
     site_url: str = ""

@@ -41,9 +41,9 @@ class Filled(NamedTuple):
 
 
 class Templates:
-    def __init__(self, store: TemplateStore, clock: Clock, folder: Path | None) -> None:
+    def __init__(self, store: TemplateStore, clock: Clock, folder: Path) -> None:
         """Raises ``StartError`` if there is no such folder."""
-        if folder is not None and not folder.is_dir():
+        if not folder.is_dir():
             raise StartError(f"TEMPLATES_DIR: {str(folder)!r} is not a folder")
         self._store = store
         self._clock = clock
@@ -80,8 +80,7 @@ class Templates:
 
     async def refresh(self) -> None:
         """Put what has changed in the folder, and follow what is in the table. Raises what ``db.AWAY`` lists."""
-        if self._folder is not None:
-            await self._put_changed(self._folder)
+        await self._put_changed()
         for stored in await self._store.current():
             before = self._known.get(stored.name)
             if before is None or before.version != stored.version:
@@ -110,12 +109,12 @@ class Templates:
             self._in_force[stored.name] = InForce(stored.version, template)
             log.info("template_followed", template=stored.name, version=stored.version)
 
-    async def _put_changed(self, folder: Path) -> None:
-        now = await asyncio.to_thread(stamps, folder)
+    async def _put_changed(self) -> None:
+        now = await asyncio.to_thread(stamps, self._folder)
         if now == self._stamps:
             return
-        for name in await asyncio.to_thread(names, folder):
-            template = await self._read(folder, name)
+        for name in await asyncio.to_thread(names, self._folder):
+            template = await self._read(name)
             if template is None:
                 continue
             sum_ = checksum(template.files)
@@ -124,9 +123,9 @@ class Templates:
             self._seen[name] = sum_
         self._stamps = now
 
-    async def _read(self, folder: Path, name: str) -> Template | None:
+    async def _read(self, name: str) -> Template | None:
         try:
-            files = await asyncio.to_thread(bundle, folder, name)
+            files = await asyncio.to_thread(bundle, self._folder, name)
         except Flawed as flawed:
             self._tell(name, flawed)
             return None

@@ -221,6 +221,7 @@ async def test_an_allowed_send_becomes_a_mail(stack: Stack, people: People, smtp
     event = await outcome_of(stack, trigger)
     told = event.properties
     assert (event.name, told["template"], told["message_id"]) == ("email_sent", "cart-reminder", id_of(trigger))
+    assert told["template_version"] == 1
     stages = [told[stage] for stage in ("due", "committed", "decided", "verified", "accepted")]
     assert stages == sorted(stages)
     assert told["latency_ms"] == (told["accepted"] - told["due"]) / 1000
@@ -368,14 +369,14 @@ async def test_a_flawed_template_fails_its_own_mails_only(
         for file, source in (("subject", "Hi"), ("html", html), ("text", "Hi")):
             (tmp_path / "templates" / name / f"{file}.liquid").write_text(source)
     mailer = await start(stack, smtp, TEMPLATES_DIR=str(tmp_path / "templates"))
-    assert "bad/html.liquid line 2" in mailer.logged("template_flawed")[0]["flaw"]
+    assert "bad/html.liquid line 2 column 4" in mailer.logged("template_flawed")[0]["flaw"]
     bad, good, none = allowed(template="bad"), allowed(template="good"), allowed(template="none")
     await publish(stack, bad, good, none)
     await settled(stack)
     event = await outcome_of(stack, bad)
     assert (event.name, event.properties["stage"]) == ("email_failed", "compose")
-    assert event.properties["reason"].startswith("bad/html.liquid line 2: unknown variable 'persn'")
-    assert "no such file" in (await outcome_of(stack, none)).properties["reason"]
+    assert event.properties["reason"].startswith("bad/html.liquid line 2 column 4: unknown variable 'persn'")
+    assert (await outcome_of(stack, none)).properties["reason"] == "there is no template 'none'; there are: good"
     assert smtp.accepted() == Counter([id_of(good)])
 
 

@@ -51,11 +51,20 @@ REQUESTS = {
         ),
         *("webhooks.list", "webhooks.get", "webhooks.replay", "webhooks.enable"),
         *("policy.list", "policy.replay", "policy.waiting"),
+        *(
+            "templates.put",
+            "templates.list",
+            "templates.get",
+            "templates.delete",
+            "templates.preview",
+            "templates.test",
+        ),
     },
 }
 SERVERS = {
     "rules": "rule_evaluator",
     "policy": "throttle",
+    "templates": "mailer",
     "suppressions": "throttle",
     "people": "state",
     "sweep": "state",

@@ -212,6 +212,8 @@ class _Reading:
 
     def _loose(self, tag: Tag, outer: _Open) -> None:
         """Between elements MJML shows no text; tags of Liquid go through in ``<mj-raw>``."""
+        if outer.name and outer.name not in ATTRIBUTES:
+            return  # it has been told that there is no such element
         shown = self._contexts.masked[tag.start : tag.end].replace(TAG_MASK, " ")
         if stripped := shown.lstrip():
             at = tag.start + len(shown) - len(stripped)

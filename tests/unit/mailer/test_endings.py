@@ -18,7 +18,7 @@ def trigger(expires: int | None = None, **more: Any) -> Trigger:
 
 
 def test_sent_tells_the_template_the_message_and_every_stage() -> None:
-    ending = sent(trigger(), STAMPS, "<t1@example.test>", trial=False, reply="content: 250 OK")
+    ending = sent(trigger(), STAMPS, "<t1@example.test>", trial=False, template_version=7, reply="content: 250 OK")
     (event,) = ending.facts
     assert (ending.status, event.name, event.id, event.timestamp) == (
         "sent",
@@ -31,6 +31,7 @@ def test_sent_tells_the_template_the_message_and_every_stage() -> None:
         "rule": "win-back",
         "version": 3,
         "template": "win-back",
+        "template_version": 7,
         "message_id": "<t1@example.test>",
         "timer": False,
         "latency_ms": 12.5,

@@ -1,267 +1,178 @@
-"""Templates: what they show, what they cannot do, and what their authors are told."""
+"""What a template makes of what is known of a person: the page, the text beside it, and how each is read."""
 
-import os
-from pathlib import Path
+import re
 from typing import Any
 
 import pytest
 
-from services.mailer.context import Shop, context
-from services.mailer.templates import TemplateError, Templates
-from shared.clock import SECOND
-from shared.messages import EmailAction, HistoryEvent, Person, Terms, Trigger
+from services.mailer.context import Shop
+from services.mailer.locales import Reader
+from tests.support.templates import CUP, KETTLE, error_of, event, filled, kettle, made
 
-EXAMPLES = Path(__file__).parents[3] / "examples" / "templates"
-SHOP = Shop("Kiln & Kettle", "https://shop.test/")
-
-
-def event(n: int, what: str, **properties: Any) -> HistoryEvent:
-    return HistoryEvent(n, f"e{n}", what, n * SECOND, n * SECOND, properties)
-
-
-KETTLE = event(
-    1,
-    "added_to_cart",
-    product_id="k1",
-    name="Copper kettle",
-    price=129.5,
-    currency="EUR",
-    image_url="https://shop.test/k1.jpg",
-    url="https://shop.test/k1?a=1&b=2",
-)
-CUP = event(2, "added_to_cart", product_id="c1", name="Cup", quantity=2)
+PAGE = """<mjml dir="{{ dir }}"><mj-head><mj-title>Hello</mj-title>
+<mj-style inline="inline">.name { color: #123456; }</mj-style></mj-head>
+<mj-body>
+{% for product in cart %}
+<mj-section><mj-column>
+  <mj-image src="{{ product.image_url }}" alt="Ein schönes {{ product.name }}, ภาษาไทย" href="{{ product.url }}" />
+  <mj-text>{% if product.price %}<b class="name">{{ product.name }}</b><br>{{ product.price | money: product.currency }}{% endif %}</mj-text>
+</mj-column></mj-section>
+{% endfor %}
+</mj-body></mjml>"""
 
 
-def variables(profile: dict[str, Any], *events: HistoryEvent, shop: Shop = SHOP) -> dict[str, Any]:
-    trigger = Trigger("t1", "ada", "some-rule", 1, 0, Terms(EmailAction("x")), because=list(events[:1]))
-    return context(trigger, Person("ada", profile, list(events), len(events)), shop)
+class TestMjml:
+    def test_it_becomes_html_in_which_only_liquid_is_left_to_do(self) -> None:
+        page = filled(
+            made(mjml=PAGE),
+            {"locale": "he"},
+            KETTLE,
+            event(2, "added_to_cart", **kettle(product_id="k2", name="A & B")),
+        ).html
+        assert page.startswith("<!DOCTYPE html>")
+        assert page.count("129.50\u00a0\u200f€") == 2
+        assert 'dir="rtl"' in page
+        assert 'alt="Ein schönes A &amp; B, ภาษาไทย"' in page
+        assert 'href="https://shop.test/k1?a=1&amp;b=2"' in page
+        assert '<b class="name" style="color: #123456;">Copper kettle</b>' in page
+        assert "mj-" not in re.sub(r"mj-(column|outlook|full|group|hero)", "", page)
+        assert "beckonliquid" not in page
+
+    def test_a_part_is_shared_by_its_text(self) -> None:
+        part = {"_parts/foot.liquid": "<mj-section><mj-column><mj-text>{{ line }}</mj-text></mj-column></mj-section>"}
+        source = '<mjml><mj-body>{% assign line = "Bye" %}<mj-include path="_parts/foot.liquid" /></mj-body></mjml>'
+        assert "Bye" in filled(made(parts=part, mjml=source)).html
+
+    def test_conditions_for_outlook_stay(self) -> None:
+        page = filled(
+            made(mjml="<mjml><mj-body><mj-raw><!--[if mso]><p>Outlook</p><![endif]--></mj-raw></mj-body></mjml>")
+        )
+        assert "<!--[if mso]><p>Outlook</p><![endif]-->" in page.html
+        assert "Outlook" not in page.text
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A template that says hello."""
-    write(tmp_path, subject="Hello {{ person.first_name }}", html="<p>{{ person.first_name }}</p>", text="Hi")
-    return tmp_path
+class TestHtml:
+    def test_a_page_of_ones_own_stays_as_it_is(self) -> None:
+        source = "<!doctype html>\n<TABLE><tr>{% if person.a %}<td>{% else %}<td class='b'>{% endif %}&nbsp;</table>\n"
+        assert filled(made(html=source)).html == "<!doctype html>\n<TABLE><tr><td class='b'>&nbsp;</table>\n"
+
+    def test_css_that_says_so_is_inlined_and_nothing_is_fetched(self) -> None:
+        source = (
+            '<html><head><link rel="stylesheet" href="http://127.0.0.1:9/x.css"><style inline>.a { color: red; }</style>'
+            "<style>.b { color: blue; }</style></head><body><table><tr>{% for p in cart %}<td class='a b'>{{ p.name }}</td>"
+            "{% endfor %}</tr></table></body></html>"
+        )
+        page = filled(made(html=source), {}, KETTLE, CUP).html
+        assert page.count('style="color: red;"') == 2
+        assert "<style>.b { color: blue; }</style>" in page
+        assert re.search(r"<tr><td[^>]*>Cup</td><td[^>]*>Copper kettle</td></tr>", page), (
+            "nothing was moved out of the table"
+        )
+
+    def test_the_preheader_comes_first_and_is_hidden(self) -> None:
+        mail = filled(
+            made(preheader="Still {{ person.first_name }}'s?", html="<body class=a><p>Hello</p></body>"),
+            {"first_name": "<Zoë>"},
+        )
+        assert re.match(r'<body class=a><div style="display:none;[^>]*>Still &lt;Zoë&gt;\'s\?&#847;', mail.html)
+        assert mail.text == "Hello\n"
 
 
-def write(folder: Path, name: str = "hello", **files: str) -> None:
-    (folder / name).mkdir(exist_ok=True)
-    for file, source in files.items():
-        (folder / name / f"{file}.liquid").write_text(source, encoding="utf-8")
+class TestText:
+    def test_it_is_made_of_the_page_when_there_is_none(self) -> None:
+        source = """<html><head><title>T</title><style>p {}</style></head><body>
+            <h1>Hello&nbsp;{{ person.first_name }}</h1><p>Two   words,<br>and a <a href="{{ shop.url }}">shop</a>.</p>
+            <table>{% for p in cart %}<tr><td data-html-only><img src="{{ p.image_url }}" alt="not again"></td>
+            <td>{{ p.name }} &amp; more</td><td>{% if p.price %}<div>{{ p.price | money: p.currency }}</div>{% else %}<div>no price</div>{% endif %}</td></tr>{% endfor %}</table>
+            <img src="x" alt="A picture"><ul><li>One</li><li>Two</li></ul>
+            <div style="display: none">hidden</div><p>{{ shop.url }} <a href="{{ shop.url }}">{{ shop.url }}</a></p></body></html>"""
+        mail = filled(made(html=source), {"first_name": "A & <B>"}, KETTLE, CUP)
+        assert mail.text == (
+            "Hello\u00a0A & <B>\n\nTwo words,\nand a shop (https://shop.test/).\n\nCup & more\nno price\n"
+            "Copper kettle & more\n€129.50\n\nA picture\n\n- One\n- Two\n\nhttps://shop.test/ https://shop.test/ (https://shop.test/)\n"
+        )
 
-
-def error_of(folder: Path, template: str = "hello", **profile: Any) -> str:
-    with pytest.raises(TemplateError) as caught:
-        Templates(folder).render(template, variables(profile, KETTLE))
-    return str(caught.value)
-
-
-class TestExamples:
-    NAMES = (
-        "browse-reminder",
-        "cart-reminder",
-        "follow-up",
-        "high-value-interest",
-        "reorder",
-        "thank-you",
-        "vip",
-        "welcome",
-        "welcome-back",
-        "win-back",
-    )
-
-    def test_these_are_all_that_ship(self) -> None:
-        assert tuple(sorted(path.name for path in EXAMPLES.iterdir() if path.name != "_parts")) == self.NAMES
-
-    def test_they_have_no_flaws(self) -> None:
-        assert Templates(EXAMPLES).flaws() == []
-
-    @pytest.mark.parametrize("name", NAMES)
-    def test_they_show_the_person_and_the_product(self, name: str) -> None:
-        mail = Templates(EXAMPLES).render(name, variables({"first_name": "Zoë"}, KETTLE, CUP))
-        assert "Zoë" in mail.subject
-        for shown in ("Zoë", "Copper kettle", "€129.50", "https://shop.test/k1.jpg", 'alt="Copper kettle"'):
-            assert shown in mail.html
-        for shown in ("Zoë", "Copper kettle", "€129.50", "https://shop.test/k1?a=1&b=2"):
-            assert shown in mail.text
-        assert 'href="https://shop.test/k1?a=1&amp;b=2"' in mail.html
-        assert "Kiln &amp; Kettle" in mail.html
-        assert "&amp;amp;" not in mail.html
-
-    @pytest.mark.parametrize("name", NAMES)
-    def test_they_read_well_for_somebody_of_whom_nothing_is_known(self, name: str) -> None:
-        mail = Templates(EXAMPLES).render(name, variables({}, shop=Shop("Shop", "")))
-        assert mail.subject.strip()
-        assert mail.subject[0].isupper()
-        assert 'href=""' not in mail.html
-        assert 'src=""' not in mail.html
-        assert "None" not in mail.html + mail.text
-
-    @pytest.mark.parametrize("name", NAMES)
-    def test_a_missing_picture_or_price_leaves_no_hole(self, name: str) -> None:
-        mail = Templates(EXAMPLES).render(name, variables({}, CUP))
-        assert "<img" not in mail.html
-        assert "Cup" in mail.html
-        assert "€" not in mail.html + mail.text
-
-    @pytest.mark.parametrize("name", NAMES)
-    def test_nothing_that_was_sent_becomes_markup(self, name: str) -> None:
-        nasty = '"><script>alert(1)</script>'
-        events = event(1, "added_to_cart", product_id=nasty, name=nasty, currency=nasty, price=1, url="javascript:x")
-        mail = Templates(EXAMPLES).render(name, variables({"first_name": nasty}, events, shop=Shop(nasty, "")))
-        assert "<script" not in mail.html
-        assert "javascript:" not in mail.html
-
-    @pytest.mark.parametrize("name", NAMES)
-    def test_long_names_are_cut(self, name: str) -> None:
-        long = event(1, "added_to_cart", product_id="a", name="W" * 10_000, price=1)
-        mail = Templates(EXAMPLES).render(name, variables({"first_name": "x" * 10_000}, long))
-        assert len(mail.subject) < 160
-        assert len(mail.html) < 15_000
-
-    def test_the_cart_shows_what_is_in_it_and_how_many(self) -> None:
-        mail = Templates(EXAMPLES).render("cart-reminder", variables({}, KETTLE, CUP))
-        assert "2 pieces" in mail.html
-        gone = event(3, "removed_from_cart", product_id="c1")
-        assert "Cup" not in Templates(EXAMPLES).render("cart-reminder", variables({}, KETTLE, CUP, gone)).html
-
-    def test_a_thank_you_tells_what_was_bought_and_not_to_look_at_it_again(self) -> None:
-        bought = event(3, "purchased", order_id="A-17", total=129.5, currency="EUR", products=[KETTLE.properties])
-        mail = Templates(EXAMPLES).render("thank-you", variables({}, bought, KETTLE, CUP))
-        for shown in (mail.html, mail.text):
-            assert "Your order A-17" in shown
-            assert "Total €129.50" in shown
-            assert shown.count("Copper kettle") == 1
-            assert "Cup" in shown
-
-    @pytest.mark.parametrize("properties", [KETTLE.properties, {"products": [{"product_id": "k1"}]}])
-    def test_a_reorder_links_what_was_bought(self, properties: dict[str, Any]) -> None:
-        bought = event(3, "purchased", **properties)
-        mail = Templates(EXAMPLES).render("reorder", variables({}, bought, KETTLE, CUP))
-        assert "Copper kettle" in mail.subject
-        assert 'href="https://shop.test/k1?a=1&amp;b=2"' in mail.html
-        assert "https://shop.test/k1?a=1&b=2" in mail.text
-        assert "Buy again" in mail.html
-        assert "Cup" not in mail.html + mail.text
-
-    @pytest.mark.parametrize("name", ["reorder", "thank-you"])
-    def test_a_purchase_can_say_anything(self, name: str) -> None:
-        nasty = '"><script>alert(1)</script>' + "x" * 500
-        said: list[dict[str, Any]] = [
-            dict.fromkeys(("product_id", "name", "order_id", "currency", "total"), nasty),
-            {"name": nasty, "url": "javascript:x", "image_url": "javascript:x", "total": 1, "currency": nasty},
-            {"name": {"a": [nasty]}, "product_id": [], "order_id": {"a": 1}, "total": [], "currency": 7, "url": 1},
-            {"products": [nasty, None, 7, [], {"name": nasty, "url": "https://x.test/" + nasty}] * 100},
-            {"products": 7},
-            {"products": {"name": nasty}},
-            {},
-        ]
-        for properties in said:
-            mail = Templates(EXAMPLES).render(name, variables({}, event(1, "purchased", **properties)))
-            assert "<script" not in mail.html
-            assert "javascript:" not in mail.html + mail.text
-            assert len(mail.subject) < 160
-            assert len(mail.html) < 15_000
+    def test_one_of_ones_own_is_taken_as_it_is(self) -> None:
+        assert (
+            filled(made(text=" {{ person.first_name }}\n\n\n\nx"), {"first_name": "A & <B>"}).text
+            == " A & <B>\n\n\n\nx"
+        )
 
 
 class TestContext:
-    def test_what_a_template_can_speak_of(self, folder: Path) -> None:
+    def test_what_a_template_can_speak_of(self) -> None:
         source = (
             "{{ person.key }}|{{ person.first_name }}|{{ rule.id }}|{{ rule.version }}|{{ shop.name }}|{{ shop.url }}|"
             "{% for event in events %}{{ event.name }} {{ event.timestamp }} {{ event.properties.name }}{% endfor %}|"
             "{% for product in products %}{{ product.name }},{% endfor %}|"
-            "{% for product in cart %}{{ product.name }},{% endfor %}"
+            "{% for product in cart %}{{ product.name }},{% endfor %}|"
+            "{% for product in recommended %}{{ product.name }},{% endfor %}|{{ coupon.code }}|{{ locale }} {{ timezone }} {{ dir }}"
         )
-        write(folder, text=source)
         viewed = event(3, "product_viewed", product_id="t1", name="Tray")
-        mail = Templates(folder).render("hello", variables({"first_name": "Ada"}, KETTLE, CUP, viewed))
-        assert mail.text == (
+        profile = {"first_name": "Ada", "locale": "fa_IR", "timezone": "Asia/Tehran"}
+        more: dict[str, Any] = {"recommended": [{"name": "Pan"}], "coupon": {"code": "A-1"}}
+        assert filled(made(text=source), profile, KETTLE, CUP, viewed, **more).text == (
             "ada|Ada|some-rule|1|Kiln & Kettle|https://shop.test/|added_to_cart 1970-01-01T00:00:01Z Copper kettle|"
-            "Copper kettle,Tray,Cup,|Cup,Copper kettle,"
+            "Copper kettle,Tray,Cup,|Cup,Copper kettle,|Pan,|A-1|fa-IR Asia/Tehran rtl"
         )
 
-    def test_only_html_is_escaped(self, folder: Path) -> None:
-        mail = Templates(folder).render("hello", variables({"first_name": "A & <B>"}))
-        assert (mail.subject, mail.html) == ("Hello A & <B>", "<p>A &amp; &lt;B&gt;</p>")
-
-    def test_what_the_profile_lacks_is_empty(self, folder: Path) -> None:
-        write(folder, text="[{{ person.nobody.knows }}{% if person.vip %}VIP{% endif %}]")
-        assert Templates(folder).render("hello", variables({})).text == "[]"
-
-    def test_a_changed_file_is_read_again(self, folder: Path) -> None:
-        templates = Templates(folder)
-        assert templates.render("hello", variables({})).text == "Hi"
-        write(folder, text="Good day")
-        os.utime(folder / "hello" / "text.liquid", (2_000_000_000, 2_000_000_000))
-        assert templates.render("hello", variables({})).text == "Good day"
-        write(folder, text="{{ oops }}")
-        os.utime(folder / "hello" / "text.liquid", (2_000_000_001, 2_000_000_001))
-        with pytest.raises(TemplateError, match="unknown variable 'oops'"):
-            templates.render("hello", variables({}))
-
-
-class TestFlaws:
-    def test_a_misspelt_variable_is_found_also_where_it_is_seldom_used(self, folder: Path) -> None:
-        write(folder, html="<p>\n{% if person.vip %}\n{{ persn.first_name }}{% endif %}")
-        assert error_of(folder) == (
-            "hello/html.liquid line 3: unknown variable 'persn'; there are cart, coupon, events, person, products, recommended, rule, "
-            "shop, unsubscribe_url"
-        )
-
-    def test_a_misspelt_filter_is_too(self, folder: Path) -> None:
-        write(folder, html="\n{% if person.vip %}{{ 1 | monney }}{% endif %}")
-        assert error_of(folder) == "hello/html.liquid line 2: unknown filter 'monney'"
-
-    def test_one_in_a_part_is_found_there(self, folder: Path) -> None:
-        write(folder, "_parts", foot="\n\n{{ whoever }}")
-        write(folder, html="{% render '_parts/foot.liquid' %}")
-        assert error_of(folder).startswith("_parts/foot.liquid line 3: unknown variable 'whoever'")
+    def test_what_nobody_knows_is_empty(self) -> None:
+        source = "[{{ person.nobody.knows }}{{ coupon.code }}{{ order.id }}{{ recommended.size }}{% if coupon %}!{% endif %}]"
+        assert filled(made(text=source)).text == "[0]"
 
     @pytest.mark.parametrize(
-        ("source", "line", "says"),
+        ("purchase", "shown"),
         [
-            ("\n\n{{ person.first_name", 3, ""),
-            ("\n{% nonsense %}", 2, "nonsense"),
-            ("\n{{ 1 | divided_by: 0 }}", 2, "divide by 0"),
-            ("\n{{ 'x' | truncate: 1, 2, 3, 4 }}", 2, ""),
-            ("\n{% render 'nowhere' %}", 2, "cannot find template"),
-            ("\n{% include '../../etc/passwd' %}", 2, "cannot find template"),
-            ("\n{% for i in (1..100000) %}{% endfor %}x{% for i in (1..100000) %}x{% endfor %}", 2, "loop iteration"),
-            ("\n{% for i in (1..9000) %}{{ person.bio }}{% endfor %}", 2, "output stream limit"),
-            ("\n{% assign a = person.bio %}{% for i in (1..9000) %}{% assign a = a | append: a %}{% endfor %}", 2, ""),
+            ({"order_id": 17, "total": "129.50", "currency": "EUR", "products": [{"product_id": "k1"}, {"name": "Cup"}]}, "17 €129.50: Copper kettle https://shop.test/k1.jpg, Cup ,"),
+            (kettle(order_id="A", name="Old name", url="javascript:x"), "A : Old name https://shop.test/k1.jpg,"),
+            ({"product_id": "nobody-knows"}, " : "),
+            ({"products": "a lot", "total": [1]}, " : "),
+            ({"products": ["a", None, {"name": {"a": 1}}, {"name": "Tray"}]}, " : Tray ,"),
         ],
+    )  # fmt: skip
+    def test_an_order_is_told_with_what_is_known_of_its_products(self, purchase: dict[str, Any], shown: str) -> None:
+        source = "{{ order.id }} {{ order.total | money: order.currency }}: {% for p in order.products %}{{ p.name }} {{ p.image_url }}, {% endfor %}"
+        bought = event(9, "purchased", **purchase)
+        assert filled(made(text=source), {}, bought, KETTLE, CUP).text.strip() == shown.strip()
+
+
+class TestReaders:
+    SOURCE = (
+        '{{ "1299.5" | money: "EUR" }}|{{ events.first.timestamp | date: "long" }}|{{ events.first.timestamp | date: "%-d %B, %A" }}|'
+        "{{ events.first.timestamp | time }}"
     )
-    def test_every_other_one_names_the_file_and_the_line(self, folder: Path, source: str, line: int, says: str) -> None:
-        write(folder, html=source)
-        error = error_of(folder, bio="x" * 1000)
-        assert error.startswith(f"hello/html.liquid line {line}: ")
-        assert says in error
-        assert "\n" not in error
 
-    def test_one_that_never_ends_is_found_at_the_end(self, folder: Path) -> None:
-        write(folder, html="<p>\n{% if person.vip %}")
-        assert error_of(folder).startswith("hello/html.liquid at its end: expected tag endif")
+    @pytest.mark.parametrize(
+        ("profile", "read"),
+        [
+            ({}, "€1,299.50|January 1, 1970|1 January, Thursday|12:00\u202fAM"),
+            ({"locale": "de-AT", "timezone": "Europe/Vienna"}, "€\u00a01.299,50|1. Jänner 1970|1 Jänner, Donnerstag|01:00"),
+            ({"locale": "fr_FR", "timezone": "America/New_York"}, "1\u202f299,50\u00a0€|31 décembre 1969|31 décembre, mercredi|19:00"),
+            ({"locale": "de-Nowhere", "timezone": "Mars/Base"}, "1.299,50\u00a0€|1. Januar 1970|1 Januar, Donnerstag|00:00"),
+            ({"locale": "../../etc", "timezone": "../../etc/passwd"}, "€1,299.50|January 1, 1970|1 January, Thursday|12:00\u202fAM"),
+            ({"locale": ["de"], "timezone": {"a": 1}}, "€1,299.50|January 1, 1970|1 January, Thursday|12:00\u202fAM"),
+            ({"locale": "x" * 9999, "timezone": "\x00"}, "€1,299.50|January 1, 1970|1 January, Thursday|12:00\u202fAM"),
+        ],
+    )  # fmt: skip
+    def test_numbers_and_dates_are_as_the_person_reads_them(self, profile: dict[str, Any], read: str) -> None:
+        assert filled(made(text=self.SOURCE), profile, KETTLE).text == read
 
-    def test_a_missing_template_or_file_is_named(self, folder: Path) -> None:
-        assert error_of(folder, "nobody") == "nobody/subject.liquid: there is no such file in TEMPLATES_DIR"
-        (folder / "hello" / "text.liquid").unlink()
-        assert error_of(folder) == "hello/text.liquid: there is no such file in TEMPLATES_DIR"
+    def test_of_whom_nothing_is_known_reads_as_the_shop_does(self) -> None:
+        shop = Shop("Laden", "", Reader("de", "Europe/Berlin", "ltr"))
+        assert filled(made(text=self.SOURCE), {}, KETTLE, shop=shop).text.startswith("1.299,50\u00a0€|1. Januar 1970|")
 
-    @pytest.mark.parametrize("name", ["../hello", "", "hello/..", "Hello", "_parts", "a b", "x" * 100])
-    def test_a_name_never_leaves_the_folder(self, folder: Path, name: str) -> None:
-        assert "is no name of a template" in error_of(folder, name)
+    @pytest.mark.parametrize("value", ["", "yesterday", "9999-99-99", None, [], 1e300, "1970-01-01T00:00:00Z" * 99])
+    def test_what_is_no_date_is_nothing(self, value: Any) -> None:
+        source = '[{{ person.at | date: "long" }}{{ person.at | time }}{{ person.at | date: person.at }}]'
+        assert filled(made(text=source), {"at": value}).text == "[]"
 
-    def test_a_file_that_is_no_text_is_named(self, folder: Path) -> None:
-        (folder / "hello" / "html.liquid").write_bytes(b"\xff\xfe\x00")
-        assert error_of(folder).startswith("hello/html.liquid: UnicodeDecodeError: ")
+    def test_a_day_is_that_day_everywhere(self) -> None:
+        profile = {"timezone": "America/Los_Angeles", "at": "2026-12-01"}
+        assert filled(made(text='{{ person.at | date: "%d/%m/%y %% it\'s" }}'), profile).text == "01/12/26 % it's"
 
-    def test_all_of_them_are_told_at_the_start(self, folder: Path) -> None:
-        write(folder, html="{{ oops }}", text="{% if %}")
-        write(folder, "half", subject="x")
-        flaws = Templates(folder).flaws()
-        assert [flaw.split(":")[0] for flaw in flaws] == [
-            "half/html.liquid",
-            "half/text.liquid",
-            "hello/html.liquid line 1",
-            "hello/text.liquid line 1",
-        ]
+
+def test_a_mail_that_cannot_be_made_says_why() -> None:
+    assert (
+        error_of(made(html="{{ 1 | divided_by: 0 }}"))
+        == "hello/html.liquid line 1 column 8: divided_by: can't divide by 0"
+    )
