@@ -465,6 +465,21 @@ async def test_what_nobody_can_say_is_waited_for(stack: Stack, receiver: Receive
     assert (event.name, event.properties["attempts"]) == ("webhook_sent", 1)
 
 
+async def test_what_nobody_foresaw_comes_up_again_and_keeps_nobody(
+    stack: Stack, others: Others, receiver: Receiver
+) -> None:
+    webhook = await start(stack)
+    others.refused.add("ada")
+    unlucky, other = allowed(receiver.url()), allowed(receiver.url(), "bea")
+    await publish(stack, unlucky)
+    await until(lambda: asyncio.to_thread(lambda: bool(webhook.logged("webhook_not_handled"))))
+    await publish(stack, other)
+    await ended(stack, other)
+    others.refused.clear()
+    (event,) = await ended(stack, unlucky)
+    assert (event.name, event.properties["attempts"]) == ("webhook_sent", 1)
+
+
 async def test_what_an_endpoint_answered_while_postgresql_was_away_is_not_forgotten(
     tmp_path: Path, nats_server: EmbeddedNats, receiver: Receiver
 ) -> None:
