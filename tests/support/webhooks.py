@@ -7,6 +7,7 @@ from shared import subjects
 from shared.bus import Outgoing, encode
 from shared.clock import SystemClock
 from shared.endpoints import Endpoint, serve_subject
+from shared.errors import RequestRefused
 from shared.messages import (
     CheckConsent,
     ConsentChecked,
@@ -35,6 +36,8 @@ class Others:
     def __init__(self) -> None:
         self.untrue: set[str] = set()
         self.unwanted: set[str] = set()
+        self.refused: set[str] = set()
+        """Whom the rule-evaluator says no about, which it never should."""
         self.verified: list[str] = []
         self.profile = {"first_name": "Zoë"}
 
@@ -51,6 +54,8 @@ class Others:
         return PersonFound(Person(request.person, self.profile), SystemClock().now())
 
     async def _verify(self, request: Verify) -> Verified:
+        if request.person.key in self.refused:
+            raise RequestRefused("a mistake")
         self.verified.append(request.person.key)
         return Verified(request.person.key not in self.untrue, "a purchase came in between")
 

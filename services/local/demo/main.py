@@ -42,7 +42,7 @@ def demo(out: Console) -> int:
 
 
 async def _demo(home: Path, out: Console) -> bool:
-    out.print("[bold]Beckon[/] on real servers of its own: NATS, PostgreSQL, five services and an inbox")
+    out.print("[bold]Beckon[/] on real servers of its own: NATS, PostgreSQL, six services and an inbox")
     began = time.monotonic()
     async with asyncio.TaskGroup() as tasks:
         # No environment: embedded servers, and the rules, templates and policy that ship.

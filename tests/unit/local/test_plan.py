@@ -8,6 +8,11 @@ import pytest
 from services.local import plan
 from services.local.keys import load_keys
 from services.local.plan import Doors, Program, Servers
+from services.webhook.addresses import insecure, read_allowed
+from services.webhook.settings import Settings
+from services.webhook.signing import read_keys
+from shared.settings import load
+from shared.webaddress import web_address
 
 DOORS = Doors(8080, 8025, "smtp://127.0.0.1:1025", 8001)
 
@@ -39,6 +44,15 @@ def test_no_two_programs_share_a_port(programs: dict[str, Program]) -> None:
 def test_the_environment_chooses_what_is_run(programs: dict[str, Program]) -> None:
     assert programs["rule-evaluator"].environ["RULES_DIR"] == "mine"
     assert Path(programs["mailer"].environ["TEMPLATES_DIR"]).is_dir()
+
+
+def test_webhooks_may_go_to_this_machine_and_are_signed(programs: dict[str, Program]) -> None:
+    """With the settings as the service itself reads them."""
+    settings = load(Settings, programs["webhook"].environ)
+    assert list(read_keys(settings.webhook_secrets)) == ["local"]
+    allowed = read_allowed(settings.webhook_allow)
+    assert not insecure(web_address("http://127.0.0.1:9000/hook"), allowed)
+    assert insecure(web_address("http://192.168.0.1/"), allowed)
 
 
 def test_mails_lead_to_the_sample_shop_and_the_shop_to_the_tracker(

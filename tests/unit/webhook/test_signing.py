@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from services.rule_evaluator.document import parse_document
 from services.webhook.payload import payload
 from services.webhook.signing import read_keys, signed_headers
 from shared.clock import SECOND, SystemClock
@@ -86,6 +87,12 @@ def test_a_bad_secret_is_named_and_not_repeated(entry: str, told: str) -> None:
         read_keys([entry])
     assert str(refused.value).startswith(told)
     assert not any(part in str(refused.value) for part in ("topsecret", "dG9w"))
+
+
+def test_the_rule_of_the_guide_is_one() -> None:
+    reading = parse_document(re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)[0])
+    assert reading.rule is not None, reading.errors
+    assert reading.rule.terms.webhook == WebhookAction("https://hooks.example.com/beckon", "crm")
 
 
 def test_the_guide_shows_the_fields_there_are() -> None:
