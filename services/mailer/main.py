@@ -35,9 +35,7 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
     database = await runtime.open_pool(settings.database_url, "mailer", MIGRATIONS)
     store = Store(database)
     template_store = TemplateStore(database)
-    templates = Templates(template_store, runtime.clock, Path(settings.templates_dir))
-    await templates.refresh()
-    runtime.start("follow templates", templates.follow())
+    templates = await _templates(runtime, settings, template_store)
     bus = await runtime.connect_bus(settings)
     from_ = sender(settings.mail_from)
     pool = _pool(settings, from_)
@@ -71,6 +69,13 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
         ack_wait_s=settings.ack_wait_s,
         max_pending=MAX_PENDING,
     )
+
+
+async def _templates(runtime: Runtime, settings: Settings, store: TemplateStore) -> Templates:
+    templates = Templates(store, runtime.clock, Path(settings.templates_dir))
+    await templates.refresh()
+    runtime.start("follow templates", templates.follow())
+    return templates
 
 
 def _pool(settings: Settings, from_: Sender) -> Pool:
