@@ -5,7 +5,9 @@ a loop, a part, some output), and no piece is larger than a few milliseconds, be
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from io import StringIO
+from sys import getsizeof
 from time import thread_time
 from typing import Any, ClassVar, TextIO
 
@@ -26,6 +28,8 @@ TURNS = 10_000
 """Of a loop, with those around it."""
 OUTPUT = 512 * 1024
 """Characters."""
+MEMORY = 8 * 1024 * 1024
+"""Bytes put into variables, one after the other or at once."""
 _LOOK = 2000
 _OFTEN = 16
 """Pieces of work between two looks at the clock, which costs 0.4 µs."""
@@ -37,9 +41,16 @@ class Meter:
     def __init__(self) -> None:
         self._until = 0.0
         self._left = _OFTEN
+        self._held = 0
 
     def start(self) -> None:
         self._until = thread_time() + BUDGET_S
+        self._held = 0
+
+    def hold(self, size: int) -> None:
+        self._held += size
+        if self._held > MEMORY:
+            raise ResourceLimitError(f"keeps more than {MEMORY:,} bytes in variables", token=None)
 
     def tick(self) -> None:
         self._left -= 1
@@ -94,8 +105,16 @@ class _Context(RenderContext):
         return super().get(path, token=token, default=default)
 
     def filter(self, name: str, token: Any) -> Any:
-        self.env.meter.tick()
-        return super().filter(name, token)
+        if name in filters.HARMLESS:
+            self.env.meter.tick()
+        else:
+            self.env.meter.check()
+        return self.env.ready.get(name) or super().filter(name, token)
+
+    def assign(self, key: str, val: Any) -> None:
+        """Liquid would add up all variables at each."""
+        self.locals[key] = val
+        self.env.meter.hold(getsizeof(val))
 
     def extend(self, namespace: Mapping[str, object], template: BoundTemplate | None = None) -> Any:
         self.env.meter.check()
@@ -143,10 +162,9 @@ class _ForTag(ForTag):
 
 
 class Limited(Environment):
-    """``reader``: of the rendering at hand."""
+    """``reader``: of the rendering at hand. ``ready``: the filters as they are called."""
 
     loop_iteration_limit: ClassVar[int | None] = TURNS
-    local_namespace_limit: ClassVar[int | None] = 1024 * 1024
     template_class = _Template
 
     def __init__(self, files: dict[str, str], meter: Meter, *, escape: bool) -> None:
@@ -156,6 +174,11 @@ class Limited(Environment):
         self.add_tag(_ForTag)
         del self.tags["tablerow"]
         filters.register(self)
+        self.ready = {
+            name: partial(filter_, environment=self) if hasattr(filter_, "with_environment") else filter_
+            for name, filter_ in self.filters.items()
+            if not hasattr(filter_, "with_context")
+        }
 
     def run(self, template: BoundTemplate, variables: Mapping[str, Any], reader: Reader) -> str:
         self.reader = reader
