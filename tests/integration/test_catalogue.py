@@ -77,9 +77,10 @@ async def worked_out(stack: Stack) -> None:
 
     async def check() -> bool:
         rows = await stack.fetch(
-            "SELECT found_at > counted_at AS done FROM mailer.product_neighbours RIGHT JOIN mailer.product_weights USING (product_id)"
+            "SELECT 1 FROM mailer.product_weights LEFT JOIN mailer.product_neighbours USING (product_id)"
+            " WHERE found_at IS NULL OR found_at < counted_at"
         )
-        return all(row["done"] for row in rows)
+        return not rows
 
     await until(check, what="it is worked out what goes with what")
 
