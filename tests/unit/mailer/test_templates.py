@@ -200,6 +200,19 @@ class TestContext:
             templates.render("hello", variables({}))
 
 
+def test_a_template_speaks_of_what_stands_in_any_of_its_files_and_their_parts(folder: Path) -> None:
+    write(folder, "_parts", row="{{ product.name }}")
+    write(
+        folder,
+        html="{% assign other = cart %}{% for product in recommended %}{% render '_parts/row.liquid', product: product %}"
+        "{% endfor %}",
+        text="{% if shop.url %}{{ rule.id }}{% endif %}",
+    )
+    assert Templates(folder).speaks_of("hello") == {"person", "cart", "recommended", "shop", "rule"}
+    with pytest.raises(TemplateError, match="no name of a template"):
+        Templates(folder).speaks_of("../hello")
+
+
 class TestFlaws:
     def test_a_misspelt_variable_is_found_also_where_it_is_seldom_used(self, folder: Path) -> None:
         write(folder, html="<p>\n{% if person.vip %}\n{{ persn.first_name }}{% endif %}")
