@@ -67,18 +67,13 @@ def import_feed(
     if as_json:
         print_json({"file": str(file), **counted._asdict(), "errors": told.refused})
     else:
-        say(
-            f"{file}: {counted.items:,} products, {counted.stored:,} stored, {counted.refused:,} refused{_gone(counted, replace)}"
-        )
+        gone = f", {counted.gone:,} others are gone" if replace and not counted.refused else ""
+        say(f"{file}: {counted.items:,} products, {counted.stored:,} stored, {counted.refused:,} refused{gone}")
     if counted.refused:
         kept = "; so nothing is marked as gone" if replace else ""
         raise Failure(f"{counted.refused:,} of {counted.items:,} products are refused{kept}")
     if not counted.items:
         raise Failure(f"{file}: holds no product")
-
-
-def _gone(counted: Counted, replace: bool) -> str:
-    return f", {counted.gone:,} others are gone" if replace and not counted.refused else ""
 
 
 async def _import(bus: Bus, items: Iterator[Item], replace: bool, told: "_Told") -> Counted:
@@ -87,9 +82,9 @@ async def _import(bus: Bus, items: Iterator[Item], replace: bool, told: "_Told")
     while chunk := await asyncio.to_thread(next, chunks, None):
         readable = [item for item in chunk if not item.flaw]
         answer = await _put(bus, PutProducts([item.fields for item in readable], feed))
-        flaws = {readable[index].place: reason for index, reason in answer.refused}
+        reasons, numbers = dict(answer.refused), iter(range(len(readable)))
         for item in chunk:
-            if flaw := item.flaw or flaws.get(item.place):
+            if flaw := item.flaw or reasons.get(next(numbers), ""):
                 told.refuse(item.place, flaw)
         count, stored = count + len(chunk), stored + answer.stored
     if replace and stored and not told.count:

@@ -28,8 +28,8 @@ NAMES = {
     "inventory": "stock",
     "quantity": "stock",
 }
-"""What Google Merchant and shops call the fields. The catalogue's own name goes before the others, an earlier one of these before
-a later one."""
+"""What Google Merchant and shops call the fields. The catalogue's own name goes before the others, an earlier one of these
+before a later one."""
 FIELDS = frozenset({"product_id", "name", "price", "currency", "image_url", "url", "category", "availability", "stock"})
 """Of the catalogue. All others are left out."""
 MOST_BYTES = 256 * 2**20

@@ -36,7 +36,7 @@ LINGER_S = 0.1
 LEASE = timedelta(seconds=5)
 RENEW_S = 1.0
 FIND_S = 60.0
-"""After so long at the latest it is worked out what goes with what was counted; sooner, if nothing happens for a second."""
+"""After so long at the latest it is worked out what goes with what was counted; sooner, if nothing comes for a second."""
 FIND_MOST = 200
 """Products at a time: some 50 ms of PostgreSQL's."""
 TIDY_S = 600.0
@@ -49,7 +49,10 @@ BROWSERS_MOST = 50_000
 forgotten: a feed has room always."""
 
 _decode = msgspec.msgpack.Decoder(Event).decode
-_AWAY = (*db.AWAY, NatsError, JetStreamError, BusUnavailable)
+_SPOILT = (asyncpg.DataError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What an event that nobody foresaw may cause, here or in PostgreSQL: the others go on without it."""
+_AWAY = (*db.AWAY, asyncpg.PostgresError, NatsError, JetStreamError, BusUnavailable)
+"""What may pass: a full disk, too. What was not committed is read again."""
 
 
 class Learner:
@@ -142,28 +145,32 @@ class Learner:
         try:
             learned = await self._taught(lessons)
             await self._also(events)
-            mine = await self._catalogue.learn(self._owner, self._at, batch[-1].sequence, LEASE, learned)
-        except db.AWAY:
-            raise
-        except asyncpg.TransactionRollbackError as error:  # two waited for each other: the other one went on
-            log.warning("learning_again", **describe(error))
-            return await self._learn(batch)
-        except Exception as error:  # one of them holds what nobody foresaw: the others go on without it
-            if len(batch) > 1:
-                half = len(batch) // 2
-                return await self._learn(batch[:half]) and await self._learn(batch[half:])
-            await self._bus.dead_letter(f"cannot be learned from: {type(error).__name__}: {error}", batch[0].msg)
-            metrics.CATALOGUE_EVENTS.labels("dead").inc()
-            lessons, learned = [], Learned()
-            mine = await self._catalogue.learn(self._owner, self._at, batch[-1].sequence, LEASE, learned)
-        if not mine:
-            return False
-        self._at = batch[-1].sequence
+            if not await self._commit(batch, learned):
+                return False
+        except _SPOILT as error:
+            return await self._go_on_without(batch, error)
         self._stale = self._stale or bool(learned.weights)
         metrics.CATALOGUE_EVENTS.labels("learned").inc(len(lessons))
         metrics.CATALOGUE_EVENTS.labels("passed_over").inc(len(batch) - len(lessons))
         metrics.CATALOGUE_LEARN_S.observe(time.perf_counter() - began)
         return True
+
+    async def _commit(self, batch: Sequence[Received], learned: Learned) -> bool:
+        through = batch[-1].sequence
+        if not await self._catalogue.learn(self._owner, self._at, through, LEASE, learned):
+            return False
+        self._at = through
+        self._room -= learned.brought
+        return True
+
+    async def _go_on_without(self, batch: Sequence[Received], error: Exception) -> bool:
+        """The event that spoils the batch is looked for and put aside."""
+        if len(batch) > 1:
+            half = len(batch) // 2
+            return await self._learn(batch[:half]) and await self._learn(batch[half:])
+        await self._bus.dead_letter(f"cannot be learned from: {type(error).__name__}: {error}", batch[0].msg)
+        metrics.CATALOGUE_EVENTS.labels("dead").inc()
+        return await self._commit(batch, Learned())
 
     async def _taught(self, lessons: Sequence[Lesson]) -> Learned:
         if not lessons:
@@ -180,7 +187,8 @@ class Learner:
                 return
             self._finding, self._stale, self._round = True, False, now
         products = await self._catalogue.stale(FIND_MOST, timedelta(seconds=now - self._round))
-        await self._catalogue.find_neighbours(products, self._clock.now())
+        if products:
+            await self._catalogue.find_neighbours(products, self._clock.now())
         self._finding = len(products) == FIND_MOST
 
     async def _tidy(self) -> None:

@@ -13,12 +13,14 @@ TEACH = frozenset({"product_viewed", "added_to_cart", "cart_updated", "checkout_
 
 
 class Learned(Struct):
-    """Rows that changed; what is to be added to the weights of products and of pairs (each both ways); the people's sessions."""
+    """Rows that changed; what is to be added to the weights of products and of pairs (each both ways); the people's sessions; how
+    many products browsers brought in."""
 
     rows: dict[str, Row] = {}
     weights: dict[str, float] = {}
     pairs: dict[tuple[str, str], float] = {}
     sessions: dict[str, Session] = {}
+    brought: int = 0
 
 
 def products_of(properties: Properties) -> dict[str, Properties]:
@@ -58,11 +60,11 @@ def learn(
         known: list[str] = []
         for product, properties in products.items():
             before = learned.rows.get(product) or rows.get(product)
-            after = heard(before, properties, event, hosts, room=room > 0)
+            after = heard(before, properties, event, hosts, room=learned.brought < room)
             if after is None:
                 continue
             if after is not before:
-                room -= before is None
+                learned.brought += before is None and after.source == "browser"
                 learned.rows[product] = after
             if after.source != "browser" or after.facts.name:
                 known.append(product)

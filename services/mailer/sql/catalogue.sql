@@ -100,9 +100,11 @@ SET name = EXCLUDED.name, price = EXCLUDED.price, currency = EXCLUDED.currency, 
     source = 'feed', updated_at = EXCLUDED.updated_at, feed = EXCLUDED.feed, gone = false, rival = NULL,
     version = known.version + 1, written_at = now();
 
--- name: retire  What a whole feed did not name is gone; answers how many that makes.
+-- name: retire  What a whole feed did not name is gone, unless it named nothing; answers how many that makes.
 WITH missing AS (
-    SELECT product_id FROM mailer.products WHERE feed <> $1 AND NOT gone ORDER BY product_id FOR UPDATE
+    SELECT product_id FROM mailer.products
+    WHERE feed <> $1 AND NOT gone AND EXISTS (SELECT FROM mailer.products WHERE feed = $1)
+    ORDER BY product_id FOR UPDATE
 )
 UPDATE mailer.products AS known SET gone = true, version = known.version + 1, written_at = now()
 FROM missing WHERE known.product_id = missing.product_id

@@ -125,7 +125,7 @@ class TestBrowsers:
 
     def test_they_bring_in_no_product_where_there_is_no_room(self) -> None:
         learned = taught([event("a"), event("b", product_id="k2")], room=1)
-        assert set(learned.rows) == {"k1"}
+        assert (set(learned.rows), learned.brought) == ({"k1"}, 1)
         assert set(taught([said_by_the_shop()]).rows) == {"k1"}
 
 

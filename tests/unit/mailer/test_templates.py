@@ -120,6 +120,15 @@ class TestContext:
         source = "[{{ person.nobody.knows }}{{ coupon.code }}{{ order.id }}{{ recommended.size }}{% if coupon %}!{% endif %}]"
         assert filled(made(text=source)).text == "[0]"
 
+    def test_it_speaks_of_what_stands_in_any_of_its_files_and_their_parts(self) -> None:
+        page = "{% assign other = cart %}{% for product in recommended %}{% render '_parts/row.liquid', product: product %}{% endfor %}"
+        template = made(
+            parts={"_parts/row.liquid": "{{ product.name }}"},
+            html=page,
+            text="{% if shop.url %}{{ rule.id }}{% endif %}",
+        )
+        assert template.speaks_of == {"cart", "recommended", "shop", "rule"}
+
     @pytest.mark.parametrize(
         ("purchase", "shown"),
         [
