@@ -18,7 +18,7 @@ from services.throttle.triggers import publish
 from shared import db, metrics, subjects
 from shared.bus import Bus, describe, encode
 from shared.clock import SECOND, Clock, Instant, Lapse
-from shared.errors import RetryLater, Unavailable
+from shared.errors import BusUnavailable, RetryLater, Unavailable
 from shared.logs import bind
 from shared.messages import GetWaiting, WaitingFound
 from shared.partition import partition_of
@@ -85,8 +85,10 @@ class Returning:
 
     async def _round(self) -> None:
         now = self._clock.now()
-        if taken := await self._store.take(now, now + HELD * self._lapse.speed, AT_ONCE):
-            await self._decide(taken)
+        taken, broken = await self._store.take(now, now + HELD * self._lapse.speed, AT_ONCE)
+        if taken or broken:
+            done = {one.trigger_id for one in broken if await self._put_aside(0, one.data, one.reason)}
+            await self._decide(taken, done)
             return
         self._nudge.clear()
         due = await self._store.next_due(now)
@@ -102,12 +104,13 @@ class Returning:
         finally:
             self._sleeps_until = _FAR
 
-    async def _decide(self, taken: list[Waiting]) -> None:
-        """Those of one person after each other, since the first of them is decided with all the others."""
+    async def _decide(self, taken: list[Waiting], done: set[str]) -> None:
+        """Those of one person after each other, since the first of them is decided with all the others. ``done``: what is
+        over with already."""
         groups: dict[str, list[Waiting]] = {}
         for waiting in taken:
             groups.setdefault(waiting.trigger.person, []).append(waiting)
-        left, done = iter(groups.values()), set[str]()
+        left = iter(groups.values())
         async with asyncio.TaskGroup() as tasks:
             for number in range(min(self._concurrency, len(groups))):
                 tasks.create_task(self._work(left, done), name=f"return-{number}")
@@ -134,10 +137,16 @@ class Returning:
                 log.warning("waiting_not_decided", **describe(error))
             except Exception as error:  # as in shared.consume: what nobody foresaw, and what holds up no other
                 log.exception("waiting_failed", tries=waiting.tries)
-                if waiting.tries >= TRIES:
-                    await self._put_aside(waiting, f"failed, last with {type(error).__name__}: {error}")
+                reason = f"failed {waiting.tries} times, last with {type(error).__name__}: {error}"
+                partition = partition_of(trigger.person, self._bus.partitions)
+                if waiting.tries >= TRIES and await self._put_aside(partition, encode(trigger), reason):
                     done.add(trigger.id)
 
-    async def _put_aside(self, waiting: Waiting, reason: str) -> None:
-        subject = subjects.trigger_subject(partition_of(waiting.trigger.person, self._bus.partitions))
-        await self._bus.dead_letter(reason, Msg(self._bus.nc, subject, data=encode(waiting.trigger)))
+    async def _put_aside(self, partition: int, data: bytes, reason: str) -> bool:
+        """Whether it is among the dead letters now; else it is taken again."""
+        try:
+            await self._bus.dead_letter(reason, Msg(self._bus.nc, subjects.trigger_subject(partition), data=data))
+        except BusUnavailable as error:
+            log.warning("dead_letter_waits", **describe(error))
+            return False
+        return True

@@ -13,7 +13,7 @@ from services.throttle.deciding import Deciding
 from services.throttle.document import read
 from services.throttle.policies import Policies
 from services.throttle.returning import Returning
-from services.throttle.store import BY_KEY, MIGRATIONS, Store
+from services.throttle.store import BY_KEY, MIGRATIONS, Store, Waiting
 from shared import db, subjects
 from shared.clock import HOUR, MINUTE, SECOND, Instant, Lapse, SystemClock
 from shared.errors import RetryLater
@@ -171,6 +171,22 @@ async def test_in_whichever_order_they_come_the_most_important_win(
             if isinstance(verdict, Decision) and verdict.outcome == "send":
                 expected.add(trigger.id)
     assert await sent(stack) == expected
+
+
+async def test_who_turns_out_to_be_another_while_it_settles_competes_with_that_one(
+    stack: Stack, clock: SetClock, replicas: list[Replica]
+) -> None:
+    await replicas[0].store.put_policy("{caps: [{max: 1, per: 24h, scope: all}], settle: 2s}", "a test", clock.now())
+    visitor, phone = fired("visitor", "a", priority=1), fired("phone", "b", priority=2)
+    ada = fired("ada", "c", priority=3, aliases=["visitor", "phone"])
+    for n, trigger in enumerate((visitor, phone, ada)):
+        await arrive(replicas[n : n + 1], [trigger])
+    clock.at += 2 * SECOND
+    # Whichever of them is taken first: the two know nothing of each other.
+    await replicas[3].deciding.returned(Waiting(visitor, 0, clock.now(), "settle"))
+    assert await sent(stack) == {ada.id}
+    rows = await stack.fetch("SELECT reason FROM throttle.decisions WHERE outcome = 'suppressed'")
+    assert {row["reason"] for row in rows} == {"cap: 1 per 24h overall; rule c (priority 3) came first"}
 
 
 def _any(chance: random.Random, names: list[str]) -> Trigger:

@@ -253,3 +253,19 @@ async def test_while_nobody_can_say_where_a_person_is_the_trigger_waits_in_its_q
     await People().serve(stack)
     await settled(stack)
     assert await sends(stack) == [trigger.id]
+
+
+async def test_what_waits_and_cannot_be_read_is_put_aside_and_the_rest_proceeds(stack: Stack) -> None:
+    await stack.start("throttle")
+    await put_policy(stack, "{caps: [], settle: 1s}")
+    await stack.fetch(
+        "INSERT INTO throttle.waiting (trigger_id, people, due, by, reason, asked_at, trigger)"
+        " VALUES ('odd', '{eve}', now(), 'settle', '', now(), 'no MessagePack')"
+    )
+    good = fired()
+    await publish(stack, good)
+    await all_decided(stack)
+    assert await sends(stack) == [good.id]
+    (letter,) = await stack.dead_letters()
+    assert letter.reason.startswith("not a trigger: ")
+    assert letter.data == b"no MessagePack"

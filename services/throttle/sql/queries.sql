@@ -65,7 +65,7 @@ UPDATE throttle.waiting SET taken_until = $2, tries = tries + 1
 WHERE trigger_id IN (
     SELECT trigger_id FROM throttle.waiting WHERE due <= $1 AND taken_until <= $1 ORDER BY due LIMIT $3 FOR UPDATE SKIP LOCKED
 )
-RETURNING trigger, asked_at, due, by, tries;
+RETURNING trigger_id, trigger, asked_at, due, by, tries;
 
 -- name: forget  What was decided about these is published.
 DELETE FROM throttle.waiting WHERE trigger_id = ANY ($1);

@@ -1,5 +1,6 @@
 """A policy as people write it, and what they are told when it is wrong."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -204,3 +205,12 @@ QUIET = 'from: "21:00", to: "08:00"'
 )
 def test_what_is_wrong_about_times(flawed: str, errors: list[str]) -> None:
     assert errors_of(f"{{caps: [], {flawed}}}") == errors
+
+
+def test_what_the_example_only_shows_can_be_had() -> None:
+    text = EXAMPLE.read_text()
+    shown = [line[2:] for line in text.splitlines() if re.match(r"# (quiet_hours|windows|  - |spacing|settle)", line)]
+    policy = read("\n".join([text, *shown]))
+    assert policy.quiet is not None
+    assert policy.spacing is not None
+    assert (len(policy.windows), policy.settle) == (1, 2 * SECOND)

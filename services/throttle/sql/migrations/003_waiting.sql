@@ -11,10 +11,11 @@ CREATE TABLE throttle.waiting (
     trigger     bytea NOT NULL,
     taken_until timestamptz NOT NULL DEFAULT '-infinity',
     tries       int NOT NULL DEFAULT 0
-);
+) WITH (fillfactor = 50);
 
 CREATE INDEX waiting_due ON throttle.waiting (due);
-CREATE INDEX waiting_people ON throttle.waiting USING gin (people);
+-- Without the list of what is still to be added: each question would go through all of it.
+CREATE INDEX waiting_people ON throttle.waiting USING gin (people) WITH (fastupdate = off);
 
 -- What a forecast must know to ask the same of another policy. asked_at: when the throttle first had the trigger in hand, null of
 -- those decided before this was recorded. by: what decided, as a path in the policy or one of consent, expiry, holdout.
