@@ -10,12 +10,12 @@ import hashlib
 import re
 from binascii import b2a_qp
 from collections.abc import Sequence
-from email.header import Header
 from email.utils import format_datetime, formataddr, parseaddr
 
 from msgspec import Struct
 
 from services.mailer.address import To, normal
+from services.mailer.words import encoded
 from shared.clock import Instant, rfc3339, to_datetime
 
 _LINE = "\r\n"
@@ -84,10 +84,10 @@ def compose(
     head = [
         f"From: {formataddr((from_.name, from_.address))}",
         f"To: {(',' + _LINE + ' ').join(to.addresses)}",
-        f"Subject: {_encoded(to.prefix + _one_line(rendered.subject)[:_SUBJECT_LENGTH], 'Subject')}",
+        f"Subject: {encoded(to.prefix + _one_line(rendered.subject)[:_SUBJECT_LENGTH], 'Subject')}",
         f"Date: {format_datetime(to_datetime(now).replace(microsecond=0))}",
         f"Message-ID: {id_}",
-        f"X-Beckon-Trigger: {_encoded(_one_line(send), 'X-Beckon-Trigger')}",
+        f"X-Beckon-Trigger: {encoded(_one_line(send), 'X-Beckon-Trigger')}",
         *([] if due is None else [f"X-Beckon-Due: {rfc3339(due)}"]),
         *(_unsubscribe(unsubscribe) if unsubscribe else []),
         *standing,
@@ -115,11 +115,6 @@ def _part(boundary: str, kind: str, text: str) -> bytes:
         "",
     )
     return f"{_LINE.join(head)}{_LINE}".encode() + (whole if plain else b2a_qp(whole))
-
-
-def _encoded(text: str, header: str) -> str:
-    """As RFC 2047 wants what is not ASCII, folded."""
-    return Header(text, header_name=header).encode(linesep=_LINE)
 
 
 def _one_line(text: str) -> str:

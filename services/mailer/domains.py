@@ -1,8 +1,9 @@
 """How much goes to the people of one domain at a time, and when nothing does. Pure: ``now`` as in ``breaker``.
 
 A domain whose servers put mails off gets a rest, a longer one each time. Its mails are told when to come again; they hold
-neither a connection nor a place in the queue, so everybody else's go on. The same is true of mails for a domain that has as
-many in hand as it may: they are told to come when one of those should be done.
+neither a connection nor a place in the queue, so everybody else's go on. The same is true of mails for a slow domain that has
+as many in hand as it may: they are told to come when one of those should be done. A quick one holds nobody up, and to send its
+mails away would cost more than to send them: there is no limit to it. Every domain is slow until it has shown to be quick.
 """
 
 from typing import NamedTuple
@@ -17,7 +18,8 @@ TRIAL_EVERY_S = 1.0
 """After a rest one mail goes at a time, until one is taken."""
 MOST_IDLE = 10_000
 """Domains that are remembered though nothing is in hand."""
-_FIRST_GUESS_S = 0.1
+QUICK_S = 0.25
+_FIRST_GUESS_S = 0.5
 _LONGEST_TURN_S = 30.0
 
 
@@ -40,7 +42,7 @@ class _Domain(Struct):
 
 
 class Domains:
-    """``concurrency``: mails in hand for one domain. ``first_s``, ``longest_s``: of its rests."""
+    """``concurrency``: mails in hand for one slow domain. ``first_s``, ``longest_s``: of its rests."""
 
     def __init__(self, concurrency: int, first_s: float, longest_s: float) -> None:
         self._concurrency = concurrency
@@ -58,7 +60,7 @@ class Domains:
             return Wait(0)
         if known.rest_until > now:
             return Wait(self._turn(known, known.rest_until, now), "resting")
-        if known.busy >= self._concurrency:
+        if known.busy >= self._concurrency and known.took_s > QUICK_S:
             return Wait(self._turn(known, now, now), "busy")
         return Wait(0)
 

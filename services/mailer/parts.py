@@ -56,7 +56,7 @@ def linking(settings: Settings) -> Linking:
 def signer(settings: Settings, from_: Sender) -> Signer:
     keys = read_keys(settings.dkim_keys)
     if not keys:
-        log.warning(
+        log.info(
             "mails_without_signature", hint="set DKIM_KEYS, unless the SMTP server signs; beckon dkim new makes keys"
         )
     for key in keys:

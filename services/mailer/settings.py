@@ -73,8 +73,8 @@ class Settings(Common, frozen=True, kw_only=True):
     concurrency: int = 16
     """Sends in hand at a time in one process."""
     domain_concurrency: int = 4
-    """Mails for recipients of one domain on their way at a time; fewer than there are connections, so that a slow domain leaves
-    some to the others."""
+    """Mails on their way at a time for recipients of one slow domain, where they take longer than a quarter of a second; fewer
+    than there are connections, so that some are left to the others."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

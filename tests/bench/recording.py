@@ -4,6 +4,7 @@ import asyncio
 import re
 import time
 from collections import Counter
+from typing import cast
 
 _ID = re.compile(rb"\r\nMessage-ID: (<[^>]*>)", re.IGNORECASE)
 
@@ -43,8 +44,7 @@ class _Session(asyncio.Protocol):
         self._in_data = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
-        self._transport: asyncio.Transport = transport  # type: ignore[assignment]
+        self._transport = cast(asyncio.WriteTransport, transport)
         self._transport.write(b"220 recording\r\n")
 
     def data_received(self, data: bytes) -> None:

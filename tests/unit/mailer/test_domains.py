@@ -32,10 +32,22 @@ def test_as_many_as_may_be_are_in_hand_and_the_others_are_told_when_to_come() ->
         found.began("gmail.test", 0)
     waits = [found.wait("gmail.test", 0) for _ in range(4)]
     assert [wait.why for wait in waits] == ["busy"] * 4
-    assert [wait.seconds for wait in waits] == pytest.approx([0.05, 0.1, 0.15, 0.2]), "one after the other"
+    assert [wait.seconds for wait in waits] == pytest.approx([0.25, 0.5, 0.75, 1.0]), "one after the other"
     assert found.wait("other.test", 0) == FREE
-    found.ended("gmail.test", 0.1)
+    found.ended("gmail.test", 0.5)
     assert found.wait("gmail.test", 0.1) == FREE
+
+
+def test_a_domain_that_has_shown_to_be_quick_holds_nobody_up() -> None:
+    found = domains(2)
+    for _ in range(10):
+        once(found, TAKEN, 0)
+    for _ in range(16):
+        assert found.wait("gmail.test", 0) == FREE
+        found.began("gmail.test", 0)
+    for _ in range(5):
+        found.ended("gmail.test", 2)
+    assert found.wait("gmail.test", 0).why == "busy", "until it is slow"
 
 
 def test_who_waits_is_told_to_come_as_fast_as_the_domain_takes_mails() -> None:
