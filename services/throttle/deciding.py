@@ -47,10 +47,13 @@ class Deciding:
     async def _decide(self, seed: Waiting, *, returned: bool) -> Sequence[Made]:
         people = _distinct(seed.trigger.person, *seed.trigger.aliases)
         found: PersonFound | None = None
+        asked: Sequence[Waiting] = [] if self._policies.in_force.policy.settle and not returned else [seed]
         for _ in range(ROUNDS):
-            now = self._clock.now()
             version, policy = self._policies.in_force
-            settles = policy.settle > 0 and not returned
+            if found is None and _must_ask(asked, policy):
+                found = await self._ask(seed.trigger.person)
+                people = _distinct(*people, found.person.key, *found.aliases)
+            now = self._clock.now()
             look = await self._store.look(seed.trigger.id, people, policy.horizon, now)
             if look.decided:
                 log.info("trigger_decided_before", outcome=look.decided.outcome)
@@ -60,6 +63,7 @@ class Deciding:
             if look.policy != version:
                 await self._policies.follow(look.policy)  # and look again, as far back as the new one asks
                 continue
+            settles = policy.settle > 0 and not returned
             others, whose = await self._store.others(people) if returned or settles else ([seed], set())
             if not whose.issubset(people):
                 people = _distinct(*people, *sorted(whose))
@@ -70,8 +74,6 @@ class Deciding:
             if deferral := _settle(seed, others, policy, now) if settles else None:
                 made = [Made(seed.trigger, seed.asked, deferral)]
             elif found is None and _must_ask(asked, policy):
-                found = await self._ask(seed.trigger.person)
-                people = _distinct(*people, found.person.key, *found.aliases)
                 continue
             else:
                 made = _made(asked, people, structs.replace(look.standing, zone=_zone(found, policy)), policy, now)

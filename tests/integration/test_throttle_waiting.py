@@ -215,19 +215,30 @@ async def test_who_was_merged_while_a_trigger_waited_keeps_caps_choices_and_what
 
 async def test_what_a_killed_replica_had_in_hand_is_decided_by_another_and_once(stack: Stack) -> None:
     victim = await stack.start("throttle", CONCURRENCY="2")
-    await put_policy(stack, "{caps: [{max: 1, per: 24h, scope: all}], settle: 3s}")
+    await put_policy(stack, "{caps: [{max: 1, per: 24h, scope: all}], settle: 10m}")
     triggers = [fired(f"person-{n % 300}", f"rule-{n}", priority=n) for n in range(600)]
     await publish(stack, *triggers)
     await settled(stack)
     assert len(await waiting(stack)) == 600
     await stack.start("throttle", CONCURRENCY="2")
-
+    await stack.fetch("UPDATE throttle.waiting SET due = now()")
     await until(how_many(20, lambda: decisions(stack)))
     await victim.kill()
     await all_decided(stack, within_s=30)
     sent, others = await sends(stack), await outcomes(stack)
     assert sorted([*sent, *others]) == sorted(trigger.id for trigger in triggers)
     assert sorted(sent) == sorted(trigger.id for trigger in triggers[300:]), "the more important of each person"
+
+
+async def test_what_would_expire_while_it_settles_is_decided_at_once(stack: Stack, people: People) -> None:
+    await stack.start("throttle")
+    begins, ends = (minute(SystemClock().now() + hours * HOUR) for hours in (6, 7))
+    await put_policy(stack, f"{{caps: [], settle: 10m, quiet_hours: {{from: '{begins}', to: '{ends}'}}}}")
+    trigger = fired(expires=SystemClock().now() + MINUTE)
+    await publish(stack, trigger)
+    await settled(stack)
+    assert await sends(stack) == [trigger.id]
+    assert people.asked == ["ada"]
 
 
 async def test_a_trigger_that_comes_again_while_it_waits_waits_once(stack: Stack) -> None:
