@@ -35,19 +35,18 @@ class Tag(Struct, frozen=True):
     attributes: tuple[Attribute, ...] = ()
 
 
-def tags(text: str) -> Iterator[Tag]:
-    """What cannot be read as a tag is text."""
-    at = 0
-    while at < len(text):
+def tags(text: str, at: int = 0, stop: int | None = None) -> Iterator[Tag]:
+    """From ``at`` on. What cannot be read as a tag is text."""
+    while at < (len(text) if stop is None else stop):
         tag = _tag(text, at)
         yield tag
         at = tag.end
         if tag.name in VERBATIM and not (tag.closing or tag.empty):
             end = re.compile(rf"</{tag.name}\s*+>", re.IGNORECASE).search(text, at)
-            stop = end.start() if end else len(text)
-            if stop > at:
-                yield Tag("", at, stop)
-            at = stop
+            until = end.start() if end else len(text)
+            if until > at:
+                yield Tag("", at, until)
+            at = until
 
 
 def _tag(text: str, at: int) -> Tag:
