@@ -9,7 +9,9 @@ from msgspec import Struct
 _TAG = re.compile(r"""<(/?)([a-zA-Z][\w:-]*+)((?:[^<>"']|"[^"]*+"|'[^']*+')*+)>""")
 _ATTRIBUTE = re.compile(r"""([^\s"'<>/=]++)(?:\s*+=\s*+("[^"]*+"|'[^']*+'|[^\s"'=<>`]++))?+""")
 _NEXT = re.compile(r"<!--|<[!?a-zA-Z/]")
-VERBATIM = frozenset({"style", "script", "title", "textarea", "mj-style", "mj-title", "mj-preview"})
+VERBATIM = frozenset(
+    {"style", "script", "title", "textarea", "mj-style", "mj-title", "mj-preview", "mj-accordion-title"}
+)
 """Elements that hold text and no tags."""
 VOID = frozenset({"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"})
 

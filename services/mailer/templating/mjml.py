@@ -25,7 +25,7 @@ DEEPEST = 60
 _BLOCKS = frozenset({"if", "unless", "case", "for", "tablerow", "capture"})
 _BETWEEN = frozenset({"else", "elsif", "when"})
 _BEYOND = re.compile(r"[^\x00-\x7f]+|\\+")
-_TITLES = frozenset({"mj-title", "mj-preview"})
+_TITLES = frozenset({"mj-title", "mj-preview", "mj-style", "mj-accordion-title"})
 _INVISIBLE = frozenset({"comment", "#", "doc"})
 
 
@@ -204,7 +204,7 @@ class _Reading:
             return
         for piece in self._within(tag.start, tag.end):
             self._block(piece)
-        if outer.name in VERBATIM or outer.name == "mj-accordion-title":  # which takes no comment
+        if outer.name in VERBATIM:
             self._write(tag.start, tag.end, token)
         elif outer.name in ENDING or not outer.mjml:
             self._write(tag.start, tag.end, comment)
