@@ -31,6 +31,8 @@ OUTPUT = 512 * 1024
 """Characters."""
 MEMORY = 8 * 1024 * 1024
 """Bytes put into variables, one after the other or at once."""
+REMOVED = ("tablerow", "echo", "liquid")
+"""Tags: the first can be given endless ranges, the others show what is not seen to be shown where it stands."""
 _LOOK = 2000
 _OFTEN = 16
 """Pieces of work between two looks at the clock, which costs 0.4 µs."""
@@ -180,7 +182,8 @@ class Limited(Environment):
         self.meter = meter
         self.reader = Reader()
         self.add_tag(_ForTag)
-        del self.tags["tablerow"]
+        for name in REMOVED:
+            del self.tags[name]
         filters.register(self)
         self.ready = {
             name: partial(filter_, environment=self) if hasattr(filter_, "with_environment") else filter_

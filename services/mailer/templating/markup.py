@@ -9,7 +9,9 @@ from msgspec import Struct
 _TAG = re.compile(r"""<(/?)([a-zA-Z][\w:-]*+)((?:[^<>"']|"[^"]*+"|'[^']*+')*+)>""")
 _ATTRIBUTE = re.compile(r"""([^\s"'<>/=]++)(?:\s*+=\s*+("[^"]*+"|'[^']*+'|[^\s"'=<>`]++))?+""")
 _NEXT = re.compile(r"<!--|<[!?a-zA-Z/]")
-VERBATIM = frozenset({"style", "script", "title", "textarea", "mj-style", "mj-title", "mj-preview"})
+VERBATIM = frozenset(
+    {"style", "script", "title", "textarea", "mj-style", "mj-title", "mj-preview", "mj-accordion-title"}
+)
 """Elements that hold text and no tags."""
 VOID = frozenset({"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"})
 
@@ -35,19 +37,18 @@ class Tag(Struct, frozen=True):
     attributes: tuple[Attribute, ...] = ()
 
 
-def tags(text: str) -> Iterator[Tag]:
-    """What cannot be read as a tag is text."""
-    at = 0
-    while at < len(text):
+def tags(text: str, at: int = 0, stop: int | None = None) -> Iterator[Tag]:
+    """From ``at`` on. What cannot be read as a tag is text."""
+    while at < (len(text) if stop is None else stop):
         tag = _tag(text, at)
         yield tag
         at = tag.end
         if tag.name in VERBATIM and not (tag.closing or tag.empty):
             end = re.compile(rf"</{tag.name}\s*+>", re.IGNORECASE).search(text, at)
-            stop = end.start() if end else len(text)
-            if stop > at:
-                yield Tag("", at, stop)
-            at = stop
+            until = end.start() if end else len(text)
+            if until > at:
+                yield Tag("", at, until)
+            at = until
 
 
 def _tag(text: str, at: int) -> Tag:

@@ -17,7 +17,7 @@ from services.mailer.templating.markup import VERBATIM, VOID, Attribute, Tag, ta
 from services.mailer.templating.mjml_tags import ATTRIBUTES, CHILDREN, ENDING, MEASURES
 from services.mailer.templating.pieces import MASK, TAG_MASK, Piece, pieces
 from services.mailer.templating.places import MOST_FLAWS, Flaw, Flawed, Source, instead
-from services.mailer.templating.protecting import Hidden, comment, token
+from services.mailer.templating.protecting import Hidden, comment, filtered, token
 
 DEEPEST = 60
 """Elements within elements. MRML goes down them by recursion, and ends the process where that is too deep."""
@@ -25,6 +25,7 @@ DEEPEST = 60
 _BLOCKS = frozenset({"if", "unless", "case", "for", "tablerow", "capture"})
 _BETWEEN = frozenset({"else", "elsif", "when"})
 _BEYOND = re.compile(r"[^\x00-\x7f]+|\\+")
+_TITLES = frozenset({"mj-title", "mj-preview", "mj-style", "mj-accordion-title"})
 _INVISIBLE = frozenset({"comment", "#", "doc"})
 
 
@@ -37,7 +38,7 @@ def to_html(source: Source, hidden: Hidden) -> Page:
     try:
         html = mrml.to_html("".join(reading.written)).content
     except OSError as error:  # what MRML raises for markup it cannot parse
-        raise Flawed([source.flaw(0, f"MJML cannot be read: {error}")]) from None
+        raise Flawed([Flaw(source.flaw(0, "").file, 0, 0, f"MJML cannot be read: {error}")]) from None
     lost = [number for number in reading.shown if not _kept(number, html)]
     if lost:
         raise Flawed(hidden.flaw(number, "MJML drops what stands here") for number in lost)
@@ -73,6 +74,7 @@ class _Reading:
         self._starts = [piece.start for piece in self._pieces]
         self._open = [_Open("", 0, mjml=True)]
         self._seen: set[str] = set()
+        self._dropping = False
 
     def read(self) -> None:
         for tag in tags(self._contexts.masked):
@@ -136,16 +138,13 @@ class _Reading:
         outer = self._open[-1]
         if outer.name == "mj-attributes":
             return
-        allowed = CHILDREN.get(outer.name, frozenset())
         if outer.name in ATTRIBUTES or outer.name == "":
-            if tag.name not in allowed:
+            if tag.name not in CHILDREN.get(outer.name, ()):
                 homes = ", ".join(f"<{name}>" for name, children in CHILDREN.items() if name and tag.name in children)
                 where = f"it belongs in {homes}" if homes else "it is the outermost element"
                 self._flaw(tag.start, f"<{tag.name}> cannot stand in {_named(outer)}: {where}")
         elif not outer.mjml:
             self._flaw(tag.start, f"<{tag.name}> cannot stand in HTML (<{outer.name}>)")
-
-    _dropping = False
 
     def _inlined(self, tag: Tag) -> bool:
         """``<mj-style inline="inline">`` is taken out of the page."""
@@ -194,6 +193,8 @@ class _Reading:
         outer = self._open[-1]
         if outer.name in VERBATIM:
             self._contexts.verbatim(outer.name, tag)
+            if outer.name in _TITLES and "<" in self._contexts.masked[tag.start : tag.end]:
+                self._flaw(self._contexts.masked.index("<", tag.start), f"<{outer.name}> holds text and no tags")
         elif "<" in self._contexts.masked[tag.start : tag.end]:
             self._flaw(self._contexts.masked.index("<", tag.start), "no tag begins here: write < as &lt;")
         if outer.name == "mj-style" and self._dropping:
@@ -226,11 +227,23 @@ class _Reading:
     def _skip(self, tag: Tag) -> None:
         """A comment is for the authors, unless it is a condition for Outlook."""
         if self._source.text.startswith("<!--[if", tag.start):
-            number = self._hidden.hide(self._source.text[tag.start : tag.end], self._source, tag.start)
+            self._contexts.condition(tag)
+            number = self._hidden.hide(self._condition(tag), self._source, tag.start)
             self.written.append(comment(number))
         else:
             for piece in self._within(tag.start, tag.end):
                 self._flaw(piece.start, "Liquid in a comment is lost: use {% comment %} … {% endcomment %}")
+
+    def _condition(self, tag: Tag) -> str:
+        parts, at = [], tag.start
+        for piece in self._within(tag.start, tag.end):
+            output = self._source.text[piece.start : piece.end]
+            parts += [
+                self._source.text[at : piece.start],
+                filtered(output, self._contexts.filters.get(piece.start, "")),
+            ]
+            at = piece.end
+        return "".join([*parts, self._source.text[at : tag.end]])
 
     def _block(self, piece: Piece) -> None:
         """A block of Liquid ends in the element that it began in. ``<mj-raw>`` is no element of its own in this."""

@@ -91,7 +91,7 @@ CHILDREN: dict[str, frozenset[str]] = {
         "mj-column": _BLOCKS,
         "mj-hero": _BLOCKS,
         "mj-social": "mj-social-element",
-        "mj-navbar": "mj-navbar-link mj-raw",
+        "mj-navbar": "mj-navbar-link",
         "mj-accordion": "mj-accordion-element",
         "mj-accordion-element": "mj-accordion-title mj-accordion-text",
         "mj-carousel": "mj-carousel-image",

@@ -22,6 +22,12 @@ def comment(number: int) -> str:
     return f"<!--{token(number)}-->"
 
 
+def filtered(output: str, filter_: str) -> str:
+    """``{{ a | b }}`` with one more filter, if there is one to add."""
+    end = _END.search(output)
+    return f"{output[: end.start()]} | {filter_}{output[end.start() :]}" if filter_ and end else output
+
+
 class Text(Struct, frozen=True):
     """A Liquid text, and where its parts come from: of each ``(start, source, offset)``."""
 
@@ -46,11 +52,7 @@ class Hidden:
 
     def hide(self, text: str, source: Source, offset: int, filter_: str = "") -> int:
         """``filter_`` is added to an output."""
-        if filter_:
-            end = _END.search(text)
-            cut = end.start() if end else len(text)
-            text = f"{text[:cut]} | {filter_}{text[cut:]}"
-        self._pieces.append((text, source, offset))
+        self._pieces.append((filtered(text, filter_), source, offset))
         return len(self._pieces) - 1
 
     def text(self, number: int) -> str:

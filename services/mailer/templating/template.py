@@ -28,6 +28,8 @@ PARTS = "_parts/"
 
 LARGEST = 128 * 1024
 """Characters of a file."""
+TOTAL = 256 * 1024
+"""Of all files: they are one message of NATS."""
 MOST = 40
 """Files of a template, with its parts."""
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -193,6 +195,8 @@ def _sound(name: str, files: Mapping[str, str]) -> None:
     def flaws() -> Iterator[Flaw]:
         if len(files) > MOST:
             yield Flaw(name, 0, 0, f"has more than {MOST} files")
+        if sum(map(len, files.values())) > TOTAL:
+            yield Flaw(name, 0, 0, f"has more than {TOTAL:,} characters in all")
         if SUBJECT not in files:
             yield Flaw(f"{name}/{SUBJECT}", 0, 0, "there is no such file")
         if (MJML in files) == (HTML in files):

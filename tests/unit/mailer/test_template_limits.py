@@ -196,6 +196,7 @@ class TestMarkup:
             "<a href=' {%- if person.url -%} {{ person.url }}{% endif %}'>",
             '{% capture link %}<a href="{{ person.url }}">{% endcapture %}{{ link }}',
             "{% render '_parts/link.liquid', url: person.url %}",
+            '{% capture link %}{{ person.url }}{% endcapture %}<a href="{{ link }}">',
         ],
     )
     def test_a_link_leads_to_a_web_page_or_nowhere(self, source: str, url: str, href: str) -> None:
@@ -209,6 +210,24 @@ class TestMarkup:
             'href="{{ person.url }}" /><mj-button href="{{ person.url }}">Go</mj-button></mj-column></mj-section></mj-body></mjml>'
         )
         assert "javascript" not in filled(made(mjml=source), {"url": "javascript:alert(1)"}).html
+
+    def test_the_same_holds_for_what_only_outlook_reads(self) -> None:
+        condition = '<!--[if mso]><a href="{{ person.url }}" style="color: {{ person.url }}">a</a><![endif]-->'
+        page = f"<mjml><mj-body><mj-raw>{condition}</mj-raw></mj-body></mjml>"
+        for template in (made(html=condition), made(mjml=page)):
+            mail = filled(template, {"url": "javascript:alert(1)"})
+            assert '<a href="" style="color: ">' in mail.html
+
+    def test_in_mjml_colours_and_pictures_behind_become_css(self) -> None:
+        source = (
+            '<mjml><mj-body><mj-section background-url="{{ person.url }}"><mj-column><mj-text color="{{ person.colour }}" '
+            'align="{{ person.side }}">a</mj-text></mj-column></mj-section></mj-body></mjml>'
+        )
+        profile = {"url": "https://a.test/');color:red;(", "colour": "red;background:url(//evil.test)", "side": "right"}
+        page = filled(made(mjml=source), profile).html
+        assert "https://a.test/%27%29;color:red;%28" in page
+        assert "evil" not in page
+        assert "text-align:right" in page
 
     @pytest.mark.parametrize(
         "value", ["red;background:url(https://evil.test)", "expression(alert(1))", "red}</style><script>", '"x']
