@@ -21,14 +21,7 @@ from services.tracker.timestamps import parse_instant
 from shared import markup, subjects
 from shared.bus import Bus, encode
 from shared.clock import Instant
-from shared.messages import (
-    Backtest,
-    BacktestDone,
-    BacktestFirings,
-    BacktestProgress,
-    BacktestRefused,
-    BacktestTold,
-)
+from shared.rules import Backtest, BacktestDone, BacktestFirings, BacktestProgress, BacktestRefused, BacktestTold
 
 SILENT_S = 60.0
 """A back-test tells how far it is each second. After so long without a word its replica is gone."""

@@ -17,8 +17,7 @@ from services.cli.feeds import Format, Item
 from services.cli.output import Json, print_json, print_table, say, shown
 from shared import subjects
 from shared.bus import Bus, encode
-from shared.clock import rfc3339
-from shared.messages import (
+from shared.catalogue import (
     CatalogueProduct,
     GetProduct,
     ListProducts,
@@ -27,6 +26,7 @@ from shared.messages import (
     ProductsPut,
     PutProducts,
 )
+from shared.clock import rfc3339
 
 app = typer.Typer(no_args_is_help=True)
 

@@ -16,19 +16,9 @@ from shared import streams, subjects
 from shared.bus import Bus
 from shared.clock import Instant, rfc3339
 from shared.durations import words
-from shared.messages import (
-    Explain,
-    Explained,
-    GetPerson,
-    GetWaiting,
-    PastTrigger,
-    PersonFound,
-    RuleExplained,
-    RulesExplained,
-    WaitingFound,
-    Waits,
-)
+from shared.messages import GetPerson, GetWaiting, PastTrigger, PersonFound, WaitingFound, Waits
 from shared.partition import partition_of
+from shared.rules import Explain, Explained, RuleExplained, RulesExplained
 
 TRIGGERS = 5
 """Past triggers that are shown of a rule."""

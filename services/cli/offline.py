@@ -21,7 +21,8 @@ from services.tracker.lines import Line, read_line
 from services.tracker.timestamps import parse_instant
 from shared import identity, markup
 from shared.clock import Instant
-from shared.messages import ForecastFiring, PlayedFiring
+from shared.messages import ForecastFiring
+from shared.rules import PlayedFiring
 
 TOLD = 10
 """Flaws that are told at most."""

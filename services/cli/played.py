@@ -10,7 +10,7 @@ from rich.table import Table
 
 from services.cli.output import plain
 from shared.clock import DAY, Instant, rfc3339, to_datetime
-from shared.messages import PlayedFiring
+from shared.rules import PlayedFiring
 
 SENT, STOPPED = "send", "stopped"
 

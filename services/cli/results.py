@@ -12,7 +12,7 @@ from shared import subjects
 from shared.bus import Bus
 from shared.clock import Duration, SystemClock
 from shared.durations import parse_duration
-from shared.messages import GetResults, ResultsFound, RuleResults
+from shared.rules import GetResults, ResultsFound, RuleResults
 
 ANSWER_S = 60.0
 

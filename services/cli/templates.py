@@ -13,14 +13,13 @@ from services.cli.output import Json, print_json, print_table, say, shown
 from shared import markup, subjects
 from shared.bus import Bus
 from shared.errors import NoResponders
-from shared.messages import (
+from shared.rules import GetRule, RuleFound
+from shared.templates import (
     DeleteTemplate,
-    GetRule,
     GetTemplate,
     ListTemplates,
     PreviewTemplate,
     PutTemplate,
-    RuleFound,
     TemplateDeleted,
     TemplateFound,
     TemplatePreviewed,

@@ -18,7 +18,7 @@ from services.rule_evaluator.document import parse_document
 from shared import markup, subjects
 from shared.bus import Bus
 from shared.clock import rfc3339
-from shared.messages import (
+from shared.rules import (
     DeleteRule,
     GetRule,
     GetSchema,

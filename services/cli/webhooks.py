@@ -10,7 +10,7 @@ from services.cli.failure import Failure
 from services.cli.output import Json, print_json, print_table, say, shown
 from shared import subjects
 from shared.clock import MILLISECOND
-from shared.messages import (
+from shared.webhooks import (
     EnableEndpoint,
     EndpointEnabled,
     GetWebhook,

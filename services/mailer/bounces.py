@@ -2,7 +2,7 @@
 
 import re
 
-from shared.messages import Bounce
+from shared.reports import Bounce
 
 _SHOWN = 300
 _ENHANCED = re.compile(r"(?<![\d.])[245]\.(\d{1,3})\.(\d{1,3})(?![\d.])")

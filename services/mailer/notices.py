@@ -12,7 +12,7 @@ from msgspec import Struct
 from services.mailer import mime
 from services.mailer.bounces import status_in
 from services.mailer.mime import Headers, Part
-from shared.messages import MailReport
+from shared.reports import MailReport
 
 MAX_BYTES = 256 * 1024
 """Of a mail that are looked at. The report comes first; after it a copy of our mail."""

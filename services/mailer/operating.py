@@ -20,14 +20,12 @@ from shared.bus import Bus
 from shared.clock import Clock
 from shared.endpoints import Endpoint
 from shared.errors import RequestRefused, Unavailable
-from shared.messages import (
+from shared.messages import EmailAction, GetPerson, Person, PersonFound, Terms, Trigger
+from shared.partition import partition_of
+from shared.templates import (
     DeleteTemplate,
-    EmailAction,
-    GetPerson,
     GetTemplate,
     ListTemplates,
-    Person,
-    PersonFound,
     PreviewTemplate,
     PutTemplate,
     TemplateDeleted,
@@ -37,11 +35,8 @@ from shared.messages import (
     TemplatesListed,
     TemplateSummary,
     TemplateTested,
-    Terms,
     TestTemplate,
-    Trigger,
 )
-from shared.partition import partition_of
 
 RESERVED = ("test", "example", "invalid", "localhost", "example.com", "example.net", "example.org")
 """Domains that are nobody's (RFC 2606 and 6761): what goes there reaches no person."""

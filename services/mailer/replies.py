@@ -22,7 +22,7 @@ from typing import Literal
 from msgspec import Struct
 
 from services.mailer.bounces import classify, printable
-from shared.messages import Bounce
+from shared.reports import Bounce
 
 Stage = Literal["mail", "rcpt", "claim", "data", "content"]
 """``claim`` is ours, not a command."""

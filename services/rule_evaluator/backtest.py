@@ -12,16 +12,14 @@ from services.rule_evaluator.store import Store
 from shared import subjects
 from shared.bus import Bus
 from shared.clock import Clock, Instant
-from shared.messages import (
+from shared.messages import Forecast, Forecasted, ForecastFiring
+from shared.rules import (
     Backtest,
     BacktestDone,
     BacktestFirings,
     BacktestProgress,
     BacktestRefused,
     BacktestTold,
-    Forecast,
-    Forecasted,
-    ForecastFiring,
     HistoryRead,
     LinksRead,
     PlayedFiring,

@@ -11,7 +11,8 @@ from services.rule_evaluator.counting import EventCount, Sequence
 from services.rule_evaluator.document import FOREVER, Rule
 from services.rule_evaluator.view import NEVER, Selector, Slots, View, key_of
 from shared.clock import Instant
-from shared.messages import Explained, HistoryEvent, Person, Reason, RuleExplained, RuleState
+from shared.messages import HistoryEvent, Person, RuleState
+from shared.rules import Explained, Reason, RuleExplained
 
 NAMED = 10
 """Events that are named for one condition at most, the latest."""

@@ -13,7 +13,7 @@ from services.rule_evaluator.wire import EvaluateOnWire, VerifyOnWire
 from shared import runtime as processes
 from shared import subjects
 from shared.endpoints import Endpoint, Stream, serve_endpoints, serve_stream
-from shared.messages import Backtest, DeleteRule, Explain, GetRule, GetSchema, ListRules, PutRule
+from shared.rules import Backtest, DeleteRule, Explain, GetRule, GetSchema, ListRules, PutRule
 from shared.runtime import Runtime
 
 

@@ -17,11 +17,11 @@ from services.rule_evaluator.wire import CaseOnWire, EvaluateOnWire, VerifyOnWir
 from shared import metrics
 from shared.bus import Bus
 from shared.clock import Clock
-from shared.messages import (
+from shared.messages import Evaluated, Verdict, Verified
+from shared.rules import (
     Backtest,
     BacktestTold,
     DeleteRule,
-    Evaluated,
     Explain,
     GetRule,
     GetSchema,
@@ -33,8 +33,6 @@ from shared.messages import (
     RulesExplained,
     RulesListed,
     SchemaFound,
-    Verdict,
-    Verified,
 )
 
 log = structlog.get_logger()

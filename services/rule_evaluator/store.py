@@ -13,7 +13,7 @@ from services.rule_evaluator.document import Rule
 from services.rule_evaluator.rules import Revision, Stored
 from shared import db
 from shared.clock import Instant, Lapse, from_datetime
-from shared.messages import RuleFound, RuleSummary
+from shared.rules import RuleFound, RuleSummary
 
 MIGRATIONS = Path(__file__).parent / "sql" / "migrations"
 CHANNEL = "rules_changed"

@@ -9,12 +9,7 @@ from msgspec import Struct, structs
 
 from services.state.memory import Memory, Remembered
 from shared.clock import Instant
-from shared.messages import (
-    HistoryEvent,
-    Person,
-    Properties,
-    RuleState,
-)
+from shared.messages import HistoryEvent, Person, Properties, RuleState
 
 FORGOTTEN = 64
 """How many ids of events that fell out of the history are still known, so that a late repeat is recognised."""

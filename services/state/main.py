@@ -18,7 +18,7 @@ from services.state.stragglers import sweep_stragglers
 from services.state.sweep import Sweep
 from shared import subjects
 from shared.endpoints import Endpoint, serve_endpoints
-from shared.messages import GetResults, GetSweep, ReadHistory, ReadLinks
+from shared.rules import GetResults, GetSweep, ReadHistory, ReadLinks
 from shared.runtime import Runtime
 from shared.runtime import main as run_service
 

@@ -3,7 +3,7 @@
 from services.state.interest import Following
 from services.state.store import Store
 from shared.bus import encode
-from shared.messages import (
+from shared.rules import (
     GetResults,
     GetSweep,
     HistoryRead,

@@ -29,16 +29,8 @@ from shared import db
 from shared.bus import encode as encode_message
 from shared.clock import Instant
 from shared.errors import StartError
-from shared.messages import (
-    Event,
-    GetResults,
-    PastTrigger,
-    Properties,
-    RecordedEvent,
-    RuleResults,
-    SweepProgress,
-    Trigger,
-)
+from shared.messages import Event, PastTrigger, Properties, Trigger
+from shared.rules import GetResults, RecordedEvent, RuleResults, SweepProgress
 
 _FOLDER = Path(__file__).parent / "sql"
 MIGRATIONS = _FOLDER / "migrations"

@@ -16,7 +16,7 @@ from services.tracker.providers import PROVIDERS, Provider, reading, signatures
 from shared import subjects
 from shared.clock import Clock
 from shared.errors import BusUnavailable, RequestRefused, Unavailable
-from shared.messages import MailReport, MailsReported, ReportMails
+from shared.reports import MailReport, MailsReported, ReportMails
 
 log = structlog.get_logger()
 

@@ -24,8 +24,9 @@ from shared import db, metrics
 from shared.bus import Bus, describe
 from shared.clock import SECOND, Clock, Duration, Instant
 from shared.errors import BusUnavailable, Unavailable
-from shared.messages import Stamps, WebhookAttempt
+from shared.messages import Stamps
 from shared.webaddress import web_address
+from shared.webhooks import WebhookAttempt
 
 log = structlog.get_logger()
 T = TypeVar("T")

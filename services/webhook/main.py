@@ -22,8 +22,9 @@ from shared.clock import SECOND, Clock, Duration, SystemClock
 from shared.consume import Consumer
 from shared.durations import parse_duration
 from shared.endpoints import Endpoint, serve_endpoints
-from shared.messages import EnableEndpoint, GetWebhook, ListWebhooks, ReplayWebhooks, SendWebhook
+from shared.messages import SendWebhook
 from shared.runtime import Runtime
+from shared.webhooks import EnableEndpoint, GetWebhook, ListWebhooks, ReplayWebhooks
 
 log = structlog.get_logger()
 

@@ -12,7 +12,7 @@ from services.webhook.endings import PATIENCE
 from shared import db
 from shared.clock import Clock, Instant, from_datetime, to_datetime
 from shared.errors import RequestRefused
-from shared.messages import (
+from shared.webhooks import (
     EnableEndpoint,
     EndpointEnabled,
     GetWebhook,

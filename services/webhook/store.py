@@ -18,7 +18,8 @@ from msgspec import Struct
 from services.webhook.endings import Ending
 from shared import db
 from shared.clock import Instant, from_datetime, to_datetime
-from shared.messages import Event, Trigger, WebhookAttempt
+from shared.messages import Event, Trigger
+from shared.webhooks import WebhookAttempt
 
 MIGRATIONS = Path(__file__).parent / "sql" / "migrations"
 _SQL = db.queries(Path(__file__).parent / "sql" / "queries.sql")

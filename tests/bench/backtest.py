@@ -19,8 +19,8 @@ from shared import identity, streams, subjects
 from shared.bus import encode
 from shared.clock import DAY, SECOND, Instant, rfc3339, to_datetime
 from shared.identity import Identities
-from shared.messages import Backtest, BacktestDone, BacktestTold
 from shared.partition import partition_of
+from shared.rules import Backtest, BacktestDone, BacktestTold
 from tests.bench.rules import TYPICAL
 from tests.support.stack import DATABASE_PASSWORDS, NATS_PASSWORDS, ROOT, USERS_CONF, Stack
 

@@ -48,7 +48,7 @@ from shared.messages import (
 from shared.partition import partition_of
 from tests.bench.cpu import cpu_s
 from tests.bench.recording import Recording
-from tests.integration.test_mailer import settled
+from tests.support.mailing import settled
 from tests.support.stack import DATABASE_PASSWORDS, NATS_PASSWORDS, PARTITIONS, ROOT, USERS_CONF, Stack, until
 
 RSA = DkimKey("r1", generate_private_key(65537, 2048))

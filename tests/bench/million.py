@@ -24,8 +24,9 @@ from services.state.actor import Actor
 from services.state.memory import Memory, Remembered
 from shared import streams, subjects
 from shared.clock import DAY, MINUTE, SECOND, Instant, SystemClock, to_datetime
-from shared.messages import Event, GetSweep, PutRule, RulePut, RuleState, SweepProgress, Trigger
+from shared.messages import Event, RuleState, Trigger
 from shared.partition import partition_of
+from shared.rules import GetSweep, PutRule, RulePut, SweepProgress
 from tests.support.stack import DATABASE_PASSWORDS, NATS_PASSWORDS, ROOT, USERS_CONF, Service, Stack, until
 
 PARTITIONS = 64

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.integration.test_mailer import People, allowed, outcomes, publish, settled, start
+from tests.support.mailing import People, allowed, outcomes, publish, settled, start
 from tests.support.smtp import CUT, DATA, DROP, GO, HANG, MAIL, RCPT, SLOW, STAGES, TLS, SmtpServer, certificate
 from tests.support.stack import ROOT, Service, Stack, until
 

@@ -7,9 +7,10 @@ import pytest
 
 from shared import subjects
 from shared.messages import Event
+from tests.support.mailing import People
 from tests.support.receiver import Receiver
 from tests.support.stack import Stack, until
-from tests.support.webhooks import Others, allowed, publish, start
+from tests.support.webhooks import allowed, publish, start
 
 pytestmark = [pytest.mark.chaos, pytest.mark.unwatched]
 
@@ -19,7 +20,7 @@ WEBHOOKS = 60
 
 
 async def test_kill_9_of_the_webhook_service_at_any_moment(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
-    await Others().serve(stack)
+    await People().serve(stack)
     receiver = await Receiver().start()
     sent: set[str] = set()
     try:

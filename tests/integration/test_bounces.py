@@ -10,25 +10,13 @@ from services.local.postgres import free_port
 from services.mailer.inbound import MAX_SESSIONS
 from shared import subjects
 from shared.errors import NoResponders
-from shared.messages import Event, MailReport, MailsReported, ReportMails, Trigger
-from tests.integration.test_mailer import (  # the fixtures, too
-    People,
-    allowed,
-    id_of,
-    outcomes,
-    people,
-    publish,
-    reaches,
-    settled,
-    smtp,
-    start,
-)
+from shared.messages import Event, Trigger
+from shared.reports import MailReport, MailsReported, ReportMails
 from tests.support.bounces import hand_over, sample, talk, token_of
 from tests.support.command import Ran, beckon
+from tests.support.mailing import People, allowed, id_of, outcomes, publish, reaches, settled, start
 from tests.support.smtp import HANG, SmtpServer
 from tests.support.stack import Service, Stack, until
-
-__all__ = ["people", "smtp"]
 
 KEY = "what seals the links of these mails"
 DOMAIN = "bounces.example.test"

@@ -15,23 +15,10 @@ from services.mailer.coupons.handing import Coupons
 from services.mailer.coupons.store import Store
 from shared.clock import SECOND, SystemClock
 from shared.messages import EmailAction, Event, Terms, Trigger
-from tests.integration.test_mailer import (  # the fixtures, too
-    People,
-    allowed,
-    outcome_of,
-    people,
-    publish,
-    reaches,
-    settled,
-    smtp,
-    start,
-    status_of,
-)
 from tests.support.command import Ran, beckon
+from tests.support.mailing import People, allowed, outcome_of, publish, reaches, settled, start, status_of
 from tests.support.smtp import SmtpServer
 from tests.support.stack import Stack, until
-
-__all__ = ["people", "smtp"]
 
 SUBJECT = "{% if coupon %}{{ coupon.text }}: {{ coupon.code }}{% else %}no code{% endif %}"
 INSISTS = "Your code: {{ coupon.code }}"

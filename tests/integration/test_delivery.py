@@ -20,17 +20,7 @@ from shared import subjects
 from shared.clock import SECOND, SystemClock
 from shared.dkim import DkimKey, record, written
 from shared.messages import EmailAction, Event, Terms, Trigger
-from tests.integration.test_mailer import (
-    People,
-    allowed,
-    id_of,
-    outcome_of,
-    publish,
-    reaches,
-    settled,
-    start,
-    status_of,
-)
+from tests.support.mailing import People, allowed, id_of, outcome_of, publish, reaches, settled, start, status_of
 from tests.support.smtp import CUT, DATA, DROP, GO, HANG, MAIL, RCPT, SmtpServer, certificate
 from tests.support.stack import Service, Stack, until
 

@@ -6,17 +6,6 @@ from typing import Any
 
 import pytest
 
-from tests.integration.test_mailer import (  # the fixtures, too
-    People,
-    allowed,
-    id_of,
-    outcomes,
-    people,
-    publish,
-    settled,
-    smtp,
-    start,
-)
 from tests.support.hooks import (
     MAILGUN_KEY,
     POSTMARK_AUTH,
@@ -26,11 +15,10 @@ from tests.support.hooks import (
     mailgun_signature,
     postmark_headers,
 )
+from tests.support.mailing import People, allowed, id_of, outcomes, publish, settled, start
 from tests.support.smtp import SmtpServer
 from tests.support.stack import Stack, until
 from tests.support.tracker import Tracker
-
-__all__ = ["people", "smtp"]
 
 SENDGRID = SendGrid()
 

@@ -15,8 +15,9 @@ from shared import subjects
 from shared.bus import Outgoing, encode
 from shared.clock import MINUTE, SECOND, Lapse, SystemClock
 from shared.identity import Identities, Tie
-from shared.messages import Event, PutRule, RulePut, Trigger, outcome
+from shared.messages import Event, Trigger, outcome
 from shared.partition import partition_of
+from shared.rules import PutRule, RulePut
 from tests.support.people import committed, event, person, signed_in, triggers
 from tests.support.stack import PARTITIONS, Service, Stack, until
 

@@ -17,8 +17,9 @@ from nats.js.api import AckPolicy, ConsumerConfig
 
 from shared import subjects
 from shared.clock import MINUTE, SECOND, SystemClock, rfc3339
-from shared.messages import IMPORTED, Event, PutRule, RulePut
+from shared.messages import IMPORTED, Event
 from shared.partition import partition_of
+from shared.rules import PutRule, RulePut
 from tests.support.command import Ran, beckon
 from tests.support.people import person, triggers
 from tests.support.stack import PARTITIONS, ROOT, Stack, until

@@ -15,7 +15,8 @@ import pytest
 from services.state.identity import Handover, Link, Message
 from shared import subjects
 from shared.clock import SECOND, Instant, Lapse, SystemClock, from_datetime, rfc3339, to_datetime
-from shared.messages import Event, PutRule, RulePut
+from shared.messages import Event
+from shared.rules import PutRule, RulePut
 from tests.property import cases, model
 from tests.support.stack import Stack, until
 

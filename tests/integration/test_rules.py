@@ -12,24 +12,8 @@ from services.setup import database as setup
 from shared import subjects
 from shared.clock import DAY, HOUR, MINUTE, SECOND, Instant, SystemClock
 from shared.errors import RequestRefused, Unavailable
-from shared.messages import (
-    Case,
-    Evaluate,
-    Evaluated,
-    GetRule,
-    HistoryEvent,
-    ListRules,
-    Person,
-    PutRule,
-    RuleFound,
-    RulePut,
-    RulesListed,
-    RuleState,
-    Step,
-    Verdict,
-    Verified,
-    Verify,
-)
+from shared.messages import Case, Evaluate, Evaluated, HistoryEvent, Person, RuleState, Step, Verdict, Verified, Verify
+from shared.rules import GetRule, ListRules, PutRule, RuleFound, RulePut, RulesListed
 from tests.support.stack import DATABASE_PASSWORDS, ROOT, Stack, until
 
 CART = (ROOT / "examples/rules/cart-abandonment.yaml").read_text(encoding="utf-8")

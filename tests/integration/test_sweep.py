@@ -5,15 +5,8 @@ import pytest
 from shared import keyvalue, subjects
 from shared.bus import encode
 from shared.clock import DAY, HOUR, MINUTE, SECOND, Instant, from_datetime
-from shared.messages import (
-    DeleteRule,
-    GetSweep,
-    Interest,
-    PutRule,
-    RuleDeleted,
-    RulePut,
-    SweepProgress,
-)
+from shared.messages import Interest
+from shared.rules import DeleteRule, GetSweep, PutRule, RuleDeleted, RulePut, SweepProgress
 from tests.support.people import committed, event, triggers
 from tests.support.stack import Service, Stack, until
 

@@ -16,31 +16,22 @@ from services.webhook.circuit import FAILURES
 from shared import subjects
 from shared.bus import Outgoing
 from shared.clock import SECOND, SystemClock
-from shared.messages import (
-    EmailAction,
+from shared.messages import EmailAction, Event, Trigger, WebhookAction
+from shared.webhooks import (
     EnableEndpoint,
     EndpointEnabled,
-    Event,
     GetWebhook,
     ListWebhooks,
     ReplayWebhooks,
-    Trigger,
-    WebhookAction,
     WebhookFound,
     WebhooksListed,
     WebhooksReplayed,
 )
 from tests.support.command import beckon
+from tests.support.mailing import People
 from tests.support.receiver import Receiver
 from tests.support.stack import DATABASE_PASSWORDS, Stack, until
-from tests.support.webhooks import Others, allowed, publish, start
-
-
-@pytest.fixture
-async def others(stack: Stack) -> Others:
-    others = Others()
-    await others.serve(stack)
-    return others
+from tests.support.webhooks import allowed, publish, start
 
 
 @pytest.fixture
@@ -92,7 +83,7 @@ async def reaches(stack: Stack, trigger: Trigger, status: str, attempts: int) ->
 # --- The good way -----------------------------------------------------------------------------------------------------
 
 
-async def test_an_allowed_send_becomes_a_signed_request(stack: Stack, others: Others, receiver: Receiver) -> None:
+async def test_an_allowed_send_becomes_a_signed_request(stack: Stack, people: People, receiver: Receiver) -> None:
     webhook = await start(stack)
     trigger = allowed(receiver.url("/hook?from=beckon"))
     await publish(stack, trigger)
@@ -102,9 +93,9 @@ async def test_an_allowed_send_becomes_a_signed_request(stack: Stack, others: Ot
     said = received.verified()
     assert (said["type"], said["data"]["trigger_id"], received.id) == ("trigger.fired", trigger.id, trigger.id)
     assert (said["data"]["rule"], said["data"]["version"], said["data"]["test"]) == ("cart-abandonment", 3, False)
-    assert said["data"]["person"] == {"id": "ada", "profile": {"first_name": "Zoë"}}
+    assert said["data"]["person"] == {"id": "ada", "profile": {"email": "ada@example.test", "first_name": "Zoë"}}
     assert said["data"]["because"][0]["properties"] == {"product_id": "k1", "price": 129.5}
-    assert others.verified == ["ada"]
+    assert people.verified == ["ada"]
 
     told = event.properties
     assert (event.name, told["attempts"], "beside_mail" in told) == ("webhook_sent", 1, False)
@@ -117,7 +108,7 @@ async def test_an_allowed_send_becomes_a_signed_request(stack: Stack, others: Ot
     assert "Zoë" not in webhook.log.read_text()
 
 
-async def test_a_send_that_comes_again_is_not_sent_again(stack: Stack, others: Others, receiver: Receiver) -> None:
+async def test_a_send_that_comes_again_is_not_sent_again(stack: Stack, people: People, receiver: Receiver) -> None:
     await start(stack)
     trigger, last = allowed(receiver.url()), allowed(receiver.url())
     await publish(stack, trigger)
@@ -128,7 +119,7 @@ async def test_a_send_that_comes_again_is_not_sent_again(stack: Stack, others: O
 
 
 async def test_replicas_share_the_work_and_send_everything_once(
-    stack: Stack, others: Others, receiver: Receiver
+    stack: Stack, people: People, receiver: Receiver
 ) -> None:
     await asyncio.gather(*(start(stack, WEBHOOK_PARALLEL="3", CLAIM_S="30") for _ in range(2)))
     triggers = [allowed(receiver.url(f"/{n % 4}"), f"person-{n}") for n in range(200)]
@@ -142,7 +133,7 @@ async def test_replicas_share_the_work_and_send_everything_once(
 
 
 async def test_what_is_not_taken_is_tried_again_with_the_same_id_and_body(
-    stack: Stack, others: Others, receiver: Receiver
+    stack: Stack, people: People, receiver: Receiver
 ) -> None:
     await start(stack)
     for status in (500, 404, 302):
@@ -156,12 +147,12 @@ async def test_what_is_not_taken_is_tried_again_with_the_same_id_and_body(
         assert (first.id, first.body) == (second.id, second.body)
         assert first.verified() == second.verified()
         assert [attempt.status for attempt in (await found(stack, trigger)).attempts] == [status, 200]
-    assert others.verified == ["met-by-500", "met-by-404", "met-by-302"], "asked before the first attempt only"
+    assert people.verified == ["met-by-500", "met-by-404", "met-by-302"], "asked before the first attempt only"
     assert receiver.at("/elsewhere") == []
 
 
 async def test_after_the_last_attempt_it_has_failed_and_an_operator_may_send_it_again(
-    stack: Stack, others: Others, receiver: Receiver
+    stack: Stack, people: People, receiver: Receiver
 ) -> None:
     await start(stack)
     receiver.replies["/hook"] = [(503, {})]
@@ -174,8 +165,8 @@ async def test_after_the_last_attempt_it_has_failed_and_an_operator_may_send_it_
     assert len(receiver.received) == 4
 
     receiver.replies["/hook"] = [(200, {})]
-    others.untrue.add("ada")  # what is sent again may be long past being true
-    others.profile = {"first_name": "Zoe"}
+    people.untrue.add("ada")  # what is sent again may be long past being true
+    people.profiles["ada"] = {"first_name": "Zoe"}
     replayed = await ask(stack, subjects.WEBHOOKS_REPLAY, ReplayWebhooks([trigger.id, "nope"]), WebhooksReplayed)
     assert replayed.ids == [trigger.id]
     again = await reaches(stack, trigger, "sent", 1)
@@ -185,20 +176,20 @@ async def test_after_the_last_attempt_it_has_failed_and_an_operator_may_send_it_
 
 
 async def test_nobody_is_sent_again_what_they_do_not_want_any_more(
-    stack: Stack, others: Others, receiver: Receiver
+    stack: Stack, people: People, receiver: Receiver
 ) -> None:
     await start(stack)
     receiver.replies["/hook"] = [(500, {})]
     trigger = allowed(receiver.url())
     await publish(stack, trigger)
     await ended(stack, trigger)
-    others.unwanted.add("ada")
+    people.refusals["ada", "default"] = "suppressed: unsubscribed"
     await ask(stack, subjects.WEBHOOKS_REPLAY, ReplayWebhooks(endpoint=receiver.url()), WebhooksReplayed)
     await reaches(stack, trigger, "suppressed", 0)
     assert len(receiver.received) == 4
 
 
-async def test_an_endpoint_says_when_to_come_back(stack: Stack, others: Others, receiver: Receiver) -> None:
+async def test_an_endpoint_says_when_to_come_back(stack: Stack, people: People, receiver: Receiver) -> None:
     """And is left alone until then, by other webhooks as well."""
     await start(stack, WEBHOOK_PARALLEL="1")
     receiver.replies["/hook"] = [(429, {"retry-after": "1"}), (200, {})]
@@ -210,7 +201,7 @@ async def test_an_endpoint_says_when_to_come_back(stack: Stack, others: Others, 
 
 
 async def test_an_endpoint_that_is_gone_gets_nothing_until_it_is_enabled(
-    stack: Stack, others: Others, receiver: Receiver
+    stack: Stack, people: People, receiver: Receiver
 ) -> None:
     webhook = await start(stack, WEBHOOK_PARALLEL="1")
     receiver.replies["/hook"] = [(410, {})]
@@ -234,10 +225,10 @@ async def test_an_endpoint_that_is_gone_gets_nothing_until_it_is_enabled(
 # --- Not sent, and why ------------------------------------------------------------------------------------------------
 
 
-async def test_what_is_no_longer_true_or_wanted_is_not_sent(stack: Stack, others: Others, receiver: Receiver) -> None:
+async def test_what_is_no_longer_true_or_wanted_is_not_sent(stack: Stack, people: People, receiver: Receiver) -> None:
     await start(stack)
-    others.untrue |= {"ada", "bea"}
-    others.unwanted.add("cleo")
+    people.untrue |= {"ada", "bea"}
+    people.refusals["cleo", "default"] = "suppressed: unsubscribed"
     untrue, careless = allowed(receiver.url()), allowed(receiver.url(), "bea", terms={"verify": False})
     unwanted = allowed(receiver.url(), "cleo")
     await publish(stack, untrue, careless, unwanted)
@@ -282,7 +273,7 @@ NOT_SENT = [
 ]
 
 
-async def test_what_cannot_be_sent_says_why(stack: Stack, others: Others, receiver: Receiver) -> None:
+async def test_what_cannot_be_sent_says_why(stack: Stack, people: People, receiver: Receiver) -> None:
     await start(stack, WEBHOOK_ALLOW="")
     triggers = [
         allowed("", terms={"webhook": WebhookAction(url.format(port=receiver.port), secret)})
@@ -295,7 +286,7 @@ async def test_what_cannot_be_sent_says_why(stack: Stack, others: Others, receiv
     assert receiver.received == []
 
 
-async def test_what_was_not_begun_in_time_expires(stack: Stack, others: Others, receiver: Receiver) -> None:
+async def test_what_was_not_begun_in_time_expires(stack: Stack, people: People, receiver: Receiver) -> None:
     """While another takes the endpoint's only place; that one was begun, and may be tried for days."""
     await start(stack, WEBHOOK_PARALLEL="1", WEBHOOK_TIMEOUT_S="4", CLAIM_S="5")
     receiver.held["/hook"] = asyncio.Event()
@@ -313,22 +304,22 @@ async def test_what_was_not_begun_in_time_expires(stack: Stack, others: Others, 
     assert len(receiver.received) == 1
 
 
-async def test_what_comes_too_late_is_not_begun(stack: Stack, others: Others, receiver: Receiver) -> None:
+async def test_what_comes_too_late_is_not_begun(stack: Stack, people: People, receiver: Receiver) -> None:
     await start(stack)
     late = allowed(receiver.url(), expires=SystemClock().now() - 1)
     await publish(stack, late)
     (event,) = await ended(stack, late)
     assert event.name == "webhook_expired"
-    assert (others.verified, receiver.received) == ([], [])
+    assert (people.verified, receiver.received) == ([], [])
 
 
 async def arrived(receiver: Receiver, count: int) -> bool:
     return len(receiver.received) >= count
 
 
-async def test_beside_a_mail_it_is_told_and_ends_nothing(stack: Stack, others: Others, receiver: Receiver) -> None:
+async def test_beside_a_mail_it_is_told_and_ends_nothing(stack: Stack, people: People, receiver: Receiver) -> None:
     await start(stack)
-    others.untrue.add("bea")
+    people.untrue.add("bea")
     both = {"action": EmailAction("cart-reminder")}
     sent, suppressed = allowed(receiver.url(), terms=both), allowed(receiver.url(), "bea", terms=both)
     await publish(stack, sent, suppressed)
@@ -340,7 +331,7 @@ async def test_beside_a_mail_it_is_told_and_ends_nothing(stack: Stack, others: O
 
 
 async def test_webhooks_under_test_go_to_the_endpoint_for_tests_only(
-    stack: Stack, others: Others, receiver: Receiver
+    stack: Stack, people: People, receiver: Receiver
 ) -> None:
     trial = {"test": True}
     webhook = await start(stack)
@@ -360,7 +351,7 @@ async def test_webhooks_under_test_go_to_the_endpoint_for_tests_only(
 
 
 async def test_what_is_no_send_is_put_aside_and_the_rest_goes_on(
-    stack: Stack, others: Others, receiver: Receiver
+    stack: Stack, people: People, receiver: Receiver
 ) -> None:
     await start(stack)
     throttle = await stack.bus("throttle")
@@ -377,7 +368,7 @@ async def test_what_is_no_send_is_put_aside_and_the_rest_goes_on(
 # --- Nobody waits for another -----------------------------------------------------------------------------------------
 
 
-async def test_an_endpoint_that_hangs_slows_nobody(stack: Stack, others: Others, receiver: Receiver) -> None:
+async def test_an_endpoint_that_hangs_slows_nobody(stack: Stack, people: People, receiver: Receiver) -> None:
     await start(stack, WEBHOOK_PARALLEL="4", WEBHOOK_TIMEOUT_S="20", CLAIM_S="25")
     receiver.held["/dead"] = asyncio.Event()
     await publish(stack, *(allowed(receiver.url("/dead"), f"person-{n}") for n in range(400)))
@@ -396,7 +387,7 @@ async def test_an_endpoint_that_hangs_slows_nobody(stack: Stack, others: Others,
 
 
 async def test_an_endpoint_that_does_not_answer_is_left_alone_and_what_waits_loses_no_attempt(
-    stack: Stack, others: Others, receiver: Receiver
+    stack: Stack, people: People, receiver: Receiver
 ) -> None:
     webhook = await start(stack, WEBHOOK_PARALLEL="3", WEBHOOK_DELAYS="24h,24h")
     nobody = f"http://127.0.0.1:{free_port()}/"
@@ -424,7 +415,7 @@ async def queued(stack: Stack, count: int) -> bool:
 
 
 async def test_killed_between_the_attempt_and_its_record_it_calls_again_with_the_same_id(
-    stack: Stack, others: Others, receiver: Receiver
+    stack: Stack, people: People, receiver: Receiver
 ) -> None:
     webhook = await start(stack)
     receiver.held["/hook"] = asyncio.Event()
@@ -443,7 +434,7 @@ async def test_killed_between_the_attempt_and_its_record_it_calls_again_with_the
     assert len(bodies) == 20, "the same content both times"
 
 
-async def test_told_to_end_it_finishes_what_is_in_hand(stack: Stack, others: Others, receiver: Receiver) -> None:
+async def test_told_to_end_it_finishes_what_is_in_hand(stack: Stack, people: People, receiver: Receiver) -> None:
     webhook = await start(stack)
     receiver.held["/hook"] = asyncio.Event()
     trigger = allowed(receiver.url())
@@ -463,22 +454,22 @@ async def test_what_nobody_can_say_is_waited_for(stack: Stack, receiver: Receive
     trigger = allowed(receiver.url())
     await publish(stack, trigger)
     await until(lambda: asyncio.to_thread(lambda: bool(webhook.logged("webhook_waits"))))
-    await Others().serve(stack)
+    await People().serve(stack)
     (event,) = await ended(stack, trigger)
     assert (event.name, event.properties["attempts"]) == ("webhook_sent", 1)
 
 
 async def test_what_nobody_foresaw_comes_up_again_and_keeps_nobody(
-    stack: Stack, others: Others, receiver: Receiver
+    stack: Stack, people: People, receiver: Receiver
 ) -> None:
     webhook = await start(stack)
-    others.refused.add("ada")
+    people.mistaken.add("ada")
     unlucky, other = allowed(receiver.url()), allowed(receiver.url(), "bea")
     await publish(stack, unlucky)
     await until(lambda: asyncio.to_thread(lambda: bool(webhook.logged("webhook_not_handled"))))
     await publish(stack, other)
     await ended(stack, other)
-    others.refused.clear()
+    people.mistaken.clear()
     (event,) = await ended(stack, unlucky)
     assert (event.name, event.properties["attempts"]) == ("webhook_sent", 1)
 
@@ -491,7 +482,7 @@ async def test_what_an_endpoint_answered_while_postgresql_was_away_is_not_forgot
         await setup.prepare(postgres.url(), DATABASE_PASSWORDS)
         stack = Stack(tmp_path, nats_server, postgres, "postgres")
         await stack.declare_streams()
-        await Others().serve(stack)
+        await People().serve(stack)
         webhook = await start(stack, WEBHOOK_TIMEOUT_S="10", CLAIM_S="60")
         receiver.held["/hook"] = asyncio.Event()
         trigger = allowed(receiver.url())
@@ -508,7 +499,7 @@ async def test_what_an_endpoint_answered_while_postgresql_was_away_is_not_forgot
         await postgres.stop()
 
 
-async def test_an_ending_that_was_not_told_is_told_later(stack: Stack, others: Others, receiver: Receiver) -> None:
+async def test_an_ending_that_was_not_told_is_told_later(stack: Stack, people: People, receiver: Receiver) -> None:
     """As after a crash between storing it and telling it."""
     webhook = await start(stack)
     trigger = allowed(receiver.url())
@@ -526,7 +517,7 @@ async def test_an_ending_that_was_not_told_is_told_later(stack: Stack, others: O
     await until(told)
 
 
-async def test_what_ended_long_ago_is_forgotten(stack: Stack, others: Others, receiver: Receiver) -> None:
+async def test_what_ended_long_ago_is_forgotten(stack: Stack, people: People, receiver: Receiver) -> None:
     webhook = await start(stack)
     old, new = allowed(receiver.url()), allowed(receiver.url())
     await publish(stack, old, new)
@@ -545,7 +536,7 @@ async def test_what_ended_long_ago_is_forgotten(stack: Stack, others: Others, re
 
 
 async def test_an_operator_sees_what_became_of_webhooks_and_sends_them_again(
-    stack: Stack, others: Others, receiver: Receiver
+    stack: Stack, people: People, receiver: Receiver
 ) -> None:
     operator = stack.nats.url("operator")
     await start(stack, WEBHOOK_DELAYS="0s,24h")

@@ -6,16 +6,7 @@ from typing import Any
 from shared import subjects
 from shared.bus import Outgoing, encode
 from shared.clock import SystemClock
-from shared.messages import (
-    EmailAction,
-    Event,
-    PolicyPut,
-    PutPolicy,
-    SendEmail,
-    Stamps,
-    Terms,
-    Trigger,
-)
+from shared.messages import EmailAction, Event, PolicyPut, PutPolicy, SendEmail, Stamps, Terms, Trigger
 from tests.support.stack import Stack, until
 
 _ids = itertools.count(1)

@@ -1,4 +1,4 @@
-"""Webhooks as the throttle allows them, and whoever the webhook service asks about them."""
+"""Webhooks as the throttle allows them."""
 
 import itertools
 from typing import Any
@@ -6,61 +6,18 @@ from typing import Any
 from shared import subjects
 from shared.bus import Outgoing, encode
 from shared.clock import SystemClock
-from shared.endpoints import Endpoint, serve_subject
-from shared.errors import RequestRefused
 from shared.messages import (
-    CheckConsent,
-    ConsentChecked,
-    GetPerson,
     HistoryEvent,
-    Person,
-    PersonFound,
     SendWebhook,
     Stamps,
     Terms,
     Trigger,
-    Verified,
-    Verify,
     WebhookAction,
 )
 from tests.support.receiver import SECRET
-from tests.support.stack import PARTITIONS, Service, Stack
+from tests.support.stack import Service, Stack
 
 _ids = itertools.count(1)
-
-
-class Others:
-    """State, rule-evaluator and throttle, as far as they are asked: who somebody is, whether a rule still holds, and whether
-    somebody may be approached."""
-
-    def __init__(self) -> None:
-        self.untrue: set[str] = set()
-        self.unwanted: set[str] = set()
-        self.refused: set[str] = set()
-        """Whom the rule-evaluator says no about, which it never should."""
-        self.verified: list[str] = []
-        self.profile = {"first_name": "Zoë"}
-
-    async def serve(self, stack: Stack) -> None:
-        state, rules, throttle = [await stack.bus(user) for user in ("state", "rule_evaluator", "throttle")]
-        for partition in range(PARTITIONS):
-            await serve_subject(state, Endpoint(subjects.people_get(partition), GetPerson, self._get))
-        await serve_subject(rules, Endpoint(subjects.RULES_VERIFY, Verify, self._verify))
-        await serve_subject(throttle, Endpoint(subjects.CONSENTS_CHECK, CheckConsent, self._check))
-        for bus in (state, rules, throttle):
-            await bus.nc.flush()
-
-    async def _get(self, request: GetPerson) -> PersonFound:
-        return PersonFound(Person(request.person, self.profile), SystemClock().now())
-
-    async def _verify(self, request: Verify) -> Verified:
-        if request.person.key in self.refused:
-            raise RequestRefused("a mistake")
-        self.verified.append(request.person.key)
-        return Verified(request.person.key not in self.untrue, "a purchase came in between")
-
-    async def _check(self, request: CheckConsent) -> ConsentChecked:
-        return ConsentChecked("suppressed: unsubscribed" if request.person in self.unwanted else "")
 
 
 async def start(stack: Stack, **more: str) -> Service:

@@ -5,10 +5,10 @@ from services.mailer.catalogue.facts import Facts
 from services.mailer.catalogue.recommend import gain
 from services.mailer.catalogue.store import Catalogue
 from shared import subjects
+from shared.catalogue import GetProduct, ListProducts, ProductFound, ProductsListed, ProductsPut, PutProducts
 from shared.clock import Clock
 from shared.endpoints import Endpoint
 from shared.errors import RequestRefused
-from shared.messages import GetProduct, ListProducts, ProductFound, ProductsListed, ProductsPut, PutProducts
 
 MOST_ITEMS = 1000
 MOST_LISTED = 500

@@ -9,7 +9,8 @@ from services.mailer.catalogue.recommend import MOST, SEEDS, recommended, scored
 from services.mailer.catalogue.store import Catalogue
 from services.mailer.products import Product
 from shared import metrics
-from shared.messages import CatalogueProduct, Person
+from shared.catalogue import CatalogueProduct
+from shared.messages import Person
 
 NEVER = float("-inf")
 POPULAR_S = 60.0

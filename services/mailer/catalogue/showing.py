@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from services.mailer.catalogue.learning import products_of
 from services.mailer.catalogue.recommend import MOST
 from services.mailer.products import Product
-from shared.messages import CatalogueProduct, HistoryEvent
+from shared.catalogue import CatalogueProduct
+from shared.messages import HistoryEvent
 
 LISTS = frozenset({"cart", "products", "recommended"})
 """The variables of a template that hold products."""

@@ -12,8 +12,8 @@ from services.mailer.catalogue.facts import Facts, Rival, Row
 from services.mailer.catalogue.learning import Learned
 from services.mailer.catalogue.recommend import NEIGHBOURS, PAIRS, SHRINKAGE, Neighbours, Session, gain
 from shared import db
+from shared.catalogue import CatalogueProduct
 from shared.clock import Instant, from_datetime, to_datetime
-from shared.messages import CatalogueProduct
 
 _SQL = db.queries(Path(__file__).parents[1] / "sql" / "catalogue.sql")
 

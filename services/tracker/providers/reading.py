@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, TypeAlias
 
 from services.tracker.shops.fields import find
-from shared.messages import Bounce, MailReport
+from shared.reports import Bounce, MailReport
 
 Kind: TypeAlias = Bounce | Literal["complaint"]
 

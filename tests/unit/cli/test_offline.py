@@ -15,7 +15,7 @@ from services.cli.offline import EventFile, Outcome, backtest, read_policy, read
 from services.cli.played import Played
 from services.throttle.policy import Policy
 from shared.clock import DAY, HOUR, MINUTE, SECOND, Instant, rfc3339
-from shared.messages import PlayedFiring
+from shared.rules import PlayedFiring
 from tests.property import cases, model
 from tests.property.cases import UNTIL, Come, Sign
 from tests.support.stack import ROOT

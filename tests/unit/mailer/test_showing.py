@@ -4,7 +4,8 @@ from decimal import Decimal
 from typing import Any
 
 from services.mailer.catalogue.showing import bought, nothing_left, seen, shown
-from shared.messages import CatalogueProduct, HistoryEvent
+from shared.catalogue import CatalogueProduct
+from shared.messages import HistoryEvent
 
 BLANK = dict.fromkeys(("name", "price", "currency", "image_url", "url", "category", "quantity"))
 

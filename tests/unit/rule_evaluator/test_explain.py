@@ -9,8 +9,9 @@ import pytest
 from services.rule_evaluator.document import FOREVER
 from services.rule_evaluator.explain import NAMED, Known, explain, shown
 from shared.clock import DAY, HOUR, MINUTE, SECOND, Instant
-from shared.messages import Explained, HistoryEvent, Person, Reason, RuleExplained, RuleState
+from shared.messages import HistoryEvent, Person, RuleState
 from shared.profile import merge
+from shared.rules import Explained, Reason, RuleExplained
 from tests.property import cases, model
 from tests.unit.rule_evaluator.shopper import rule
 

@@ -12,7 +12,7 @@ from services.tracker.amazon import Amazon, FetchFailed
 from services.tracker.hooks import AT_ONCE, Hooks
 from shared.clock import SystemClock
 from shared.errors import RequestRefused
-from shared.messages import MailReport, MailsReported, ReportMails
+from shared.reports import MailReport, MailsReported, ReportMails
 from tests.support.hooks import POSTMARK_AUTH, TOPIC, SendGrid, Sns, postmark_headers
 
 SNS, SENDGRID = Sns(), SendGrid()

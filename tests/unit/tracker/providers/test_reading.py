@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.tracker.providers import reading
-from shared.messages import MailReport
+from shared.reports import MailReport
 
 READERS = {"ses": reading.ses, "sendgrid": reading.sendgrid, "postmark": reading.postmark, "mailgun": reading.mailgun}
 SES_MAIL = {
