@@ -24,6 +24,7 @@ from services.mailer.template_store import TemplateStore
 from services.mailer.templates import Templates
 from shared import runtime as processes
 from shared import subjects
+from shared.bus import Bus
 from shared.consume import Consumer
 from shared.endpoints import serve_endpoints
 from shared.messages import SendEmail
@@ -37,29 +38,24 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
     database = await runtime.open_pool(settings.database_url, "mailer", MIGRATIONS)
     bus = await runtime.connect_bus(settings)
     clock, letterhead = runtime.clock, parts.letterhead(settings)
-    suppressions = await Suppressions.open(database)
-
-    relays = parts.relays(settings, letterhead.sender)
-    relays.start(runtime)
-    coupons = Coupons(CouponStore(database), clock)
-    runtime.start("watch coupon pools", coupons.watch())
-    catalogue = Catalogue(database)
-    Learner(bus, catalogue, clock, settings.own_hosts, coupons.on_events).start(runtime)
-    reports = Reports(bus, suppressions, clock)
-    if (verp := parts.verp(settings)) and settings.bounce_listen:
-        inbound = Inbound(verp, reports)
-        await inbound.listen(*place(settings.bounce_listen))
-        runtime.on_stop("stop taking bounces", inbound.stop)
-
+    suppressions, catalogue = await Suppressions.open(database), Catalogue(database)
+    coupons, reports = Coupons(CouponStore(database), clock), Reports(bus, suppressions, clock)
     template_store = TemplateStore(database)
     templates = Templates(template_store, clock, Path(settings.templates_dir))
     await templates.refresh()
     runtime.start("follow templates", templates.follow())
+    runtime.start("watch coupon pools", coupons.watch())
+    Learner(bus, catalogue, clock, settings.own_hosts, coupons.on_events).start(runtime)
+    relays = parts.relays(settings, letterhead.sender)
+    relays.start(runtime)
+    await _hear_of_bounces(runtime, settings, reports)
+
     signer = parts.signer(settings, letterhead.sender)
     composer = Composer(templates, Shelf(catalogue), coupons, parts.linking(settings), signer, letterhead, clock)
     operating = Operating(bus, clock, templates, template_store, composer, relays, letterhead, settings.test_recipients)
     asked = (operating, Service(catalogue, clock), coupons, reports)
     await serve_endpoints(runtime, bus, "mailer", [endpoint for each in asked for endpoint in each.endpoints()])
+
     staging = settings.beckon_env == "staging"
     preparing = Preparing(bus, clock, composer, suppressions, staging=staging, test_recipients=settings.test_recipients)
     backoff = Backoff(settings.retry_first_s, settings.retry_longest_s)
@@ -67,6 +63,17 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
     sends = Sends(
         bus, Store(database), preparing, relays, domains, clock, backoff=backoff, ack_wait_s=settings.ack_wait_s
     )
+    await _deliver(runtime, settings, bus, sends)
+
+
+async def _hear_of_bounces(runtime: Runtime, settings: Settings, reports: Reports) -> None:
+    if (verp := parts.verp(settings)) and settings.bounce_listen:
+        inbound = Inbound(verp, reports)
+        await inbound.listen(*place(settings.bounce_listen))
+        runtime.on_stop("stop taking bounces", inbound.stop)
+
+
+async def _deliver(runtime: Runtime, settings: Settings, bus: Bus, sends: Sends) -> None:
     await Consumer.start(
         runtime,
         bus,

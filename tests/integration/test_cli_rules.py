@@ -161,7 +161,8 @@ async def test_the_schema_is_printed_for_editors(desk: Desk) -> None:
 
 async def test_documents_are_checked_without_any_server(tmp_path: Path) -> None:
     good, flawed, broken = tmp_path / "good.yaml", tmp_path / "flawed.yaml", tmp_path / "broken.yaml"
-    good.write_text(looks(1).replace("template: t", "template: t, coupon: ten") + f"---\n{looks(2)}")
+    hook = "webhook: {url: http://hooks.example.com, secret: crm}"
+    good.write_text(looks(1).replace("email: {template: t}", hook) + f"---\n{looks(2)}")
     flawed.write_text(looks(1).replace("event", "evnt"))
     broken.write_text("id: [\n")
 
@@ -169,7 +170,7 @@ async def test_documents_are_checked_without_any_server(tmp_path: Path) -> None:
     checked = await beckon(None, "rules", "test", str(good), str(flawed), str(broken))
     assert (checked.code, checked.err) == (1, "beckon: 2 of 3 files are flawed\n")
     lines = checked.out.splitlines()
-    assert lines[0].startswith(f"{good}: warning: action.email.coupon: ")
+    assert lines[0].startswith(f"{good}: warning: action.webhook.url: ")
     assert lines[1] == f"{good}: good (looks-1, looks-2)"
     assert lines[2].startswith(f"{flawed}: when.evnt: is not a condition, did you mean event?")
     assert lines[3].startswith(f"{broken}: line 2, column 1: ")

@@ -149,11 +149,12 @@ async def test_a_flawed_document_is_refused_whole(stack: Stack) -> None:
     assert await listed(stack) == {}
 
 
-async def test_what_is_not_done_yet_is_said(stack: Stack) -> None:
+async def test_what_is_taken_and_will_not_go_everywhere_is_said(stack: Stack) -> None:
     await stack.start("rule_evaluator")
-    answer = await put(stack, CART.replace("-reminder}", "-reminder, coupon: ten}"))
+    hook = "webhook: {url: http://hooks.example.com, secret: crm}"
+    answer = await put(stack, CART.replace("email: {template: cart-reminder}", hook))
     assert answer.changed
-    assert [warning.split(":")[0] for warning in answer.warnings] == ["action.email.coupon"]
+    assert [warning.split(":")[0] for warning in answer.warnings] == ["action.webhook.url"]
 
 
 async def test_a_request_that_is_none_is_refused_and_the_next_is_served(stack: Stack) -> None:
