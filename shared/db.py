@@ -3,8 +3,9 @@
 import asyncio
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import asyncpg
 import structlog
@@ -12,6 +13,7 @@ import structlog
 from shared.errors import StartError
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 _HEADED = re.compile(r"^-- name: (\w+)\b.*$", re.MULTILINE)
 MIGRATION_S = 3600.0
@@ -96,6 +98,18 @@ async def _reset_if_needed(connection: asyncpg.Connection | asyncpg.pool.PoolCon
     leaves any behind, but for a transaction that broke off."""
     if connection.is_in_transaction():
         await connection.reset()
+
+
+async def insist(call: Callable[[], Awaitable[T]], waits: str) -> T:
+    """The answer of a call that must come to pass, however long PostgreSQL is away. ``waits``: the log event that says so."""
+    wait_s = 0.1
+    while True:
+        try:
+            return await call()
+        except AWAY as error:
+            log.warning(waits, retry_in_s=wait_s, error=str(error) or type(error).__name__)
+        await asyncio.sleep(wait_s)
+        wait_s = min(wait_s * 2, 2.0)
 
 
 async def open_pool(

@@ -20,8 +20,8 @@ from shared.bus import Bus
 from shared.clock import Clock
 from shared.endpoints import Endpoint
 from shared.errors import RequestRefused, Unavailable
-from shared.messages import EmailAction, GetPerson, Person, PersonFound, Terms, Trigger
-from shared.partition import partition_of
+from shared.messages import EmailAction, Person, Terms, Trigger
+from shared.questions import who_is
 from shared.templates import (
     DeleteTemplate,
     GetTemplate,
@@ -151,8 +151,7 @@ class Operating:
         return Filled(template.render(*sample(template.files.get(SAMPLE, ""), self._shop)), version)
 
     async def _filled_for(self, name: str, key: str) -> Filled:
-        subject = subjects.people_get(partition_of(key, self._bus.partitions))
-        person = (await self._bus.request(subject, GetPerson(key), PersonFound)).person
+        person = (await who_is(self._bus, key)).person
         return await self._composer.fill(self._as_if(name, person), person, "", trial=True)
 
     def _as_if(self, name: str, person: Person) -> Trigger:

@@ -9,21 +9,10 @@ from services.mailer.compose import Letter
 from services.mailer.composing import Composed, Composer, Held
 from services.mailer.endings import Ending, refused_address, suppressed
 from services.mailer.suppressions import Suppressions
-from shared import subjects
 from shared.bus import Bus
 from shared.clock import Clock, Instant
-from shared.messages import (
-    CheckConsent,
-    ConsentChecked,
-    GetPerson,
-    Person,
-    PersonFound,
-    Stamps,
-    Trigger,
-    Verified,
-    Verify,
-)
-from shared.partition import partition_of
+from shared.messages import Stamps, Trigger
+from shared.questions import no_longer_true, not_wanted, who_is
 
 
 class Ready(Struct, frozen=True):
@@ -61,7 +50,7 @@ class Preparing:
         """``admit`` is asked about the recipient's domain as soon as it is known, and raises ``RetryLater`` if nothing may go
         there now. Raises ``Unavailable`` while nobody can say who the person is, whether the rule still holds, or whether the
         person still wants mail."""
-        person = await self._person(trigger.person)
+        person = (await who_is(self._bus, trigger.person)).person
         to = choose(person.profile, self._test_recipients, staging=self._staging, test=trigger.terms.test)
         if isinstance(to, Nobody):
             return suppressed(trigger, self._clock.now(), "address", to.reason)
@@ -72,27 +61,13 @@ class Preparing:
         admit(to.domain)
         stamps = trigger.stamps
         if trigger.terms.verify:
-            at = self._clock.now()
-            verified = await self._bus.request(
-                subjects.RULES_VERIFY, Verify(trigger.rule, trigger.version, person, at), Verified
-            )
-            if not verified.holds:
-                reason = f"no longer true: {verified.reason}" if verified.reason else "no longer true"
+            if reason := await no_longer_true(self._bus, trigger, person, self._clock.now()):
                 return suppressed(trigger, self._clock.now(), "verify", reason)
             stamps = structs.replace(stamps, verified=self._clock.now())
-        if refusal := await self._refusal(trigger):
+        if refusal := await not_wanted(self._bus, trigger):
             return suppressed(trigger, self._clock.now(), "consent", refusal)
         at = self._clock.now()
         made = await self._composer.compose(trigger, person, to)
         if not isinstance(made, Composed):
             return made
         return Ready(made.letter, to.domain, at, stamps, to.trial, made.template_version, address)
-
-    async def _person(self, key: str) -> Person:
-        subject = subjects.people_get(partition_of(key, self._bus.partitions))
-        return (await self._bus.request(subject, GetPerson(key), PersonFound)).person
-
-    async def _refusal(self, trigger: Trigger) -> str:
-        """What somebody chose, or complained of, after the throttle let this through."""
-        request = CheckConsent(trigger.person, trigger.terms.category, trigger.aliases)
-        return (await self._bus.request(subjects.CONSENTS_CHECK, request, ConsentChecked)).refusal

@@ -28,7 +28,7 @@ from services.mailer.replies import Deferred, Result, Uncertain, delay_s
 from services.mailer.smtp import Connection
 from services.mailer.store import Delivery, Store
 from shared import db, metrics
-from shared.bus import Bus, describe
+from shared.bus import Bus
 from shared.clock import SECOND, Clock, Duration, Instant
 from shared.errors import RetryLater
 from shared.logs import bind
@@ -270,14 +270,7 @@ class Sends:
     async def _insist(self, call: Callable[[], Awaitable[T]]) -> T:
         """What has happened with the SMTP server must be stored, however long PostgreSQL is away. If this process ends
         before that, the send stays claimed and is uncertain to whoever gets it next."""
-        wait_s = 0.1
-        while True:
-            try:
-                return await call()
-            except db.AWAY as error:
-                log.warning("delivery_not_stored_yet", retry_in_s=wait_s, **describe(error))
-            await asyncio.sleep(wait_s)
-            wait_s = min(wait_s * 2, 2.0)
+        return await db.insist(call, "delivery_not_stored_yet")
 
 
 def _observe(stamps: Stamps) -> None:

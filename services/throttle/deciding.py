@@ -15,12 +15,12 @@ from services.throttle.hours import zone_of
 from services.throttle.policies import Policies
 from services.throttle.policy import Policy
 from services.throttle.store import Made, Store, Waiting
-from shared import metrics, subjects
+from shared import metrics
 from shared.bus import Bus
 from shared.clock import Clock, Instant, rfc3339
 from shared.errors import RetryLater
-from shared.messages import GetPerson, PersonFound, Trigger
-from shared.partition import partition_of
+from shared.messages import PersonFound, Trigger
+from shared.questions import who_is
 
 log = structlog.get_logger()
 
@@ -51,7 +51,7 @@ class Deciding:
         for _ in range(ROUNDS):
             version, policy = self._policies.in_force
             if found is None and _must_ask(asked, policy):
-                found = await self._ask(seed.trigger.person)
+                found = await who_is(self._bus, seed.trigger.person)
                 people = _distinct(*people, found.person.key, *found.aliases)
             now = self._clock.now()
             look = await self._store.look(seed.trigger.id, people, policy.horizon, now)
@@ -82,10 +82,6 @@ class Deciding:
                 return made
             metrics.THROTTLE_RACES.inc()
         raise RetryLater(0.1, "the person's other triggers are being decided")
-
-    async def _ask(self, person: str) -> PersonFound:
-        subject = subjects.people_get(partition_of(person, self._bus.partitions))
-        return await self._bus.request(subject, GetPerson(person), PersonFound)
 
 
 def _settle(seed: Waiting, others: Iterable[Waiting], policy: Policy, now: Instant) -> Deferral | None:

@@ -5,7 +5,6 @@ and whoever takes over calls again with the same id. So an endpoint hears of eve
 its ``webhook-id``.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
@@ -176,11 +175,4 @@ class Courier:
 
     async def _insist(self, call: Callable[[], Awaitable[T]]) -> T:
         """What an endpoint has answered is worth storing, however long PostgreSQL is away; otherwise it is called again."""
-        wait_s = 0.1
-        while True:
-            try:
-                return await call()
-            except db.AWAY as error:
-                log.warning("webhook_not_stored_yet", retry_in_s=wait_s, **describe(error))
-            await asyncio.sleep(wait_s)
-            wait_s = min(wait_s * 2, 2.0)
+        return await db.insist(call, "webhook_not_stored_yet")

@@ -4,21 +4,10 @@ from msgspec import Struct, structs
 
 from services.webhook.endings import Ending, suppressed
 from services.webhook.payload import payload
-from shared import subjects
 from shared.bus import Bus
 from shared.clock import Clock
-from shared.messages import (
-    CheckConsent,
-    ConsentChecked,
-    GetPerson,
-    Person,
-    PersonFound,
-    Stamps,
-    Trigger,
-    Verified,
-    Verify,
-)
-from shared.partition import partition_of
+from shared.messages import Stamps, Trigger
+from shared.questions import no_longer_true, not_wanted, who_is
 
 
 class Ready(Struct, frozen=True):
@@ -39,20 +28,12 @@ class Preparing:
 
     async def prepare(self, trigger: Trigger, *, replayed: bool) -> Ready | Ending:
         """Raises ``Unavailable`` while nobody can say. What an operator ``replayed`` may be long past being true."""
-        person = await self._person(trigger.person)
+        person = (await who_is(self._bus, trigger.person)).person
         stamps = trigger.stamps
         if trigger.terms.verify and not replayed:
-            request = Verify(trigger.rule, trigger.version, person, self._clock.now())
-            verified = await self._bus.request(subjects.RULES_VERIFY, request, Verified)
-            if not verified.holds:
-                reason = f"no longer true: {verified.reason}" if verified.reason else "no longer true"
+            if reason := await no_longer_true(self._bus, trigger, person, self._clock.now()):
                 return suppressed(trigger, self._clock.now(), "verify", reason)
             stamps = structs.replace(stamps, verified=self._clock.now())
-        check = CheckConsent(trigger.person, trigger.terms.category, trigger.aliases)
-        if refusal := (await self._bus.request(subjects.CONSENTS_CHECK, check, ConsentChecked)).refusal:
+        if refusal := await not_wanted(self._bus, trigger):
             return suppressed(trigger, self._clock.now(), "consent", refusal)
         return Ready(payload(trigger, person, test=self.is_test(trigger)), stamps)
-
-    async def _person(self, key: str) -> Person:
-        subject = subjects.people_get(partition_of(key, self._bus.partitions))
-        return (await self._bus.request(subject, GetPerson(key), PersonFound)).person
