@@ -7,12 +7,18 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from hypothesis import settings
 
 from services.local.nats import EmbeddedNats
 from services.local.postgres import EmbeddedPostgres, free_port
 from services.setup import database as setup
 from tests.support.stack import DATABASE_PASSWORDS, NATS_PASSWORDS, USERS_CONF, Stack
 from tests.support.tracker import Tracker
+
+# Collecting the garbage of thousands of tests takes half a second at times, in whichever test it happens. What must not take
+# long is measured by itself, in processor time.
+settings.register_profile("beckon", deadline=None)
+settings.load_profile("beckon")
 
 _TEMPLATE = "beckon_template"
 _numbers = itertools.count(1)

@@ -23,7 +23,7 @@ from liquid.undefined import UNDEFINED
 from services.mailer.locales import Reader
 from services.mailer.templating import filters
 
-BUDGET_S = 0.08
+BUDGET_S = 0.06
 """Twice: Python may collect its garbage at any time, which can take longer than this, and is no fault of the template's."""
 TURNS = 10_000
 """Of a loop, with those around it."""
