@@ -12,7 +12,7 @@ import typer
 
 from services.cli.connection import ask, run
 from services.cli.failure import Failure
-from services.cli.output import Json, print_json, print_table, read, say
+from services.cli.output import Json, print_json, print_table, read, say, tell_put
 from shared import subjects
 from shared.bus import Bus
 from shared.clock import rfc3339
@@ -43,15 +43,7 @@ def apply(file: Annotated[Path, typer.Argument(metavar="FILE")], as_json: Json =
     """Put a coupon: what it is, and where its codes come from."""
     request = PutCoupon(read(file), os.environ.get("USER", ""))
     answer = run(lambda bus: ask(bus, SERVICE, subjects.COUPONS_PUT, request, CouponPut))
-    if as_json:
-        print_json(msgspec.to_builtins(answer))
-    else:
-        for error in answer.errors:
-            say(f"{file}: {error}")
-        if not answer.errors:
-            say(f"{answer.id}: put")
-    if answer.errors:
-        raise Failure("the coupon was refused")
+    tell_put(answer, file, answer.errors, "coupon", f"{answer.id}: put", as_json=as_json)
 
 
 @app.command()

@@ -1,11 +1,12 @@
 """What is printed: tables for people, JSON for programs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import typer
+from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
@@ -25,6 +26,17 @@ def say(line: str) -> None:
 
 def print_json(value: Any) -> None:
     typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
+
+
+def tell_put(answer: Struct, file: Path, errors: Sequence[str], what: str, done: str, *, as_json: bool) -> None:
+    """What became of a document that was put: ``done``, or every error. Raises ``Failure`` if there is any."""
+    if as_json:
+        print_json(msgspec.to_builtins(answer))
+    else:
+        for line in [f"{file}: {error}" for error in errors] or [done]:
+            say(line)
+    if errors:
+        raise Failure(f"the {what} was refused")
 
 
 def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]], empty: str) -> None:

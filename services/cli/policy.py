@@ -10,7 +10,7 @@ import typer
 from services.cli import forecasting
 from services.cli.connection import ask, run
 from services.cli.failure import Failure
-from services.cli.output import Json, print_json, print_table, read, say, shown
+from services.cli.output import Json, print_json, print_table, read, say, shown, tell_put
 from shared import subjects
 from shared.bus import Bus
 from shared.clock import rfc3339
@@ -27,15 +27,7 @@ def apply(file: Annotated[Path, typer.Argument(metavar="FILE")], as_json: Json =
     """Put the policy: it is checked whole, and in force for the next decision."""
     document = read(file)
     answer = run(lambda bus: _put(bus, document))
-    if as_json:
-        print_json(msgspec.to_builtins(answer))
-    else:
-        for error in answer.errors:
-            say(f"{file}: {error}")
-        if not answer.errors:
-            say(f"policy: version {answer.version}")
-    if answer.errors:
-        raise Failure("the policy was refused")
+    tell_put(answer, file, answer.errors, "policy", f"policy: version {answer.version}", as_json=as_json)
 
 
 @app.command()

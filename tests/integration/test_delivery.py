@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +25,6 @@ from tests.support.smtp import CUT, DATA, DROP, GO, HANG, MAIL, RCPT, SmtpServer
 from tests.support.stack import Service, Stack, until
 
 SLOW_DOWN = "421 4.7.28 unusual rate of mails from you"
-
-
-@pytest.fixture
-async def people(stack: Stack) -> People:
-    people = People()
-    await people.serve(stack)
-    return people
-
-
-@pytest.fixture
-async def smtp() -> AsyncIterator[SmtpServer]:
-    server = SmtpServer().start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture
