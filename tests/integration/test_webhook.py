@@ -565,7 +565,7 @@ async def test_an_operator_sees_what_became_of_webhooks_and_sends_them_again(
     assert lines[0] == f"{gone.id}  rule cart-abandonment  person ada"
     assert lines[2].startswith("pending: HTTP 410, next at 20")
     assert [line.split()[2:4] for line in lines[5:7]] == [["HTTP", "500"], ["HTTP", "410"]]
-    assert lines[-1].encode() == receiver.received[0].body
+    assert lines[-1].encode() == receiver.at("/hook")[0].body
 
     receiver.replies["/hook"] = [(200, {})]
     identity = endpoints[1].split()[0]
