@@ -1,4 +1,8 @@
-"""From a send to a mail: who is it for, is the rule still true, is it still wanted, what does it say."""
+"""From a send to a mail: who is it for, is the rule still true, is it still wanted, what does it say.
+
+What can speak against it is asked twice: before anything is made and any server is bothered, and again when the server waits for
+the content and for nothing else, since it may have taken its time until then.
+"""
 
 from collections.abc import Callable
 
@@ -10,9 +14,12 @@ from services.mailer.composing import Composed, Composer, Held
 from services.mailer.endings import Ending, refused_address, suppressed
 from services.mailer.suppressions import Suppressions
 from shared.bus import Bus
-from shared.clock import Clock, Instant
+from shared.clock import SECOND, Clock, Duration, Instant
 from shared.messages import Stamps, Trigger
 from shared.questions import no_longer_true, not_wanted, who_is
+
+STALE: Duration = SECOND
+"""What was verified longer ago may be true no more."""
 
 
 class Ready(Struct, frozen=True):
@@ -55,7 +62,7 @@ class Preparing:
         if isinstance(to, Nobody):
             return suppressed(trigger, self._clock.now(), "address", to.reason)
         address = None if to.trial else self._suppressions.hash(to.addresses[0])
-        # Asked once more when the mail is claimed; but by then a server has been asked for an address that is known bad.
+        # The claim asks once more, in its own statement.
         if address and (against := await self._suppressions.against(address)):
             return refused_address(trigger, self._clock.now(), against)
         admit(to.domain)
@@ -71,3 +78,16 @@ class Preparing:
         if not isinstance(made, Composed):
             return made
         return Ready(made.letter, to.domain, at, stamps, to.trial, made.template_version, address)
+
+    def stale(self, ready: Ready) -> bool:
+        return self._clock.now() - ready.at > STALE
+
+    async def objection(self, trigger: Trigger, ready: Ready) -> Ending | None:
+        """What has come up against a mail since it was made ready. Raises ``Unavailable``."""
+        if trigger.terms.verify and self.stale(ready):
+            person = (await who_is(self._bus, trigger.person)).person
+            if reason := await no_longer_true(self._bus, trigger, person, self._clock.now()):
+                return suppressed(trigger, self._clock.now(), "verify", reason)
+        if refusal := await not_wanted(self._bus, trigger):
+            return suppressed(trigger, self._clock.now(), "consent", refusal)
+        return None

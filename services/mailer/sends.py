@@ -40,11 +40,10 @@ T = TypeVar("T")
 HOLD_S = 30.0
 """How long a mail waits for what it cannot do without, before it is looked for again."""
 
-STALE: Duration = SECOND
-"""If a mail waited longer for a connection, what was verified may be true no more."""
-MOST_HELD_BACK = 100_000
 FRESH: Duration = 5 * SECOND
-"""The same if a claim took longer: PostgreSQL was away."""
+"""If a claim took longer, because PostgreSQL was away, what spoke for the mail may hold no more."""
+
+MOST_HELD_BACK = 100_000
 
 
 class Backoff(NamedTuple):
@@ -165,7 +164,7 @@ class Sends:
         """None: the connection had ended before it was of use, another one may be."""
         with self._room_for(attempt.trigger, ready.domain):
             async with self._relays.line() as line:
-                if self._clock.now() - ready.at > STALE:
+                if self._preparing.stale(ready):
                     prepared = await self._prepare(attempt, lambda domain: None)
                     if isinstance(prepared, Ending):
                         return prepared
@@ -183,8 +182,10 @@ class Sends:
     async def _hand_over(self, connection: Connection, attempt: Attempt, ready: Ready) -> Result | Ending:
         if result := await connection.envelope(ready.letter):
             return result
-        asked = self._clock.now()
         trigger, claim, message_id = attempt.trigger, attempt.claim, ready.letter.message_id
+        if objection := await self._preparing.objection(trigger, ready):
+            return objection
+        asked = self._clock.now()
         taken = await self._insist(lambda: self._store.claim(trigger, claim, message_id, asked, ready.address))
         if taken.against:
             return endings.refused_address(trigger, self._clock.now(), taken.against)

@@ -11,6 +11,7 @@ from msgspec import structs
 
 from services.local.nats import EmbeddedNats
 from services.local.postgres import EmbeddedPostgres
+from services.mailer.preparing import STALE
 from services.setup import database as setup
 from shared import subjects
 from shared.bus import Outgoing, encode
@@ -32,7 +33,7 @@ from tests.support.mailing import (
     start,
     status_of,
 )
-from tests.support.smtp import DROP, HANG, SmtpServer
+from tests.support.smtp import DROP, HANG, RCPT, SmtpServer
 from tests.support.stack import DATABASE_PASSWORDS, Stack, until
 
 # --- The good way -----------------------------------------------------------------------------------------------------
@@ -156,6 +157,25 @@ async def test_who_unsubscribed_while_the_mail_was_queued_does_not_get_it(
     event = await outcome_of(stack, triggers[0])
     assert (event.name, event.properties["stage"]) == ("trigger_suppressed", "consent")
     assert event.properties["reason"] == "suppressed: unsubscribed"
+
+
+async def test_what_comes_up_while_a_server_takes_its_time_counts(
+    stack: Stack, people: People, smtp: SmtpServer
+) -> None:
+    """Up to the moment at which it waits for the content and for nothing else."""
+    smtp.answer(RCPT, HANG, HANG, HANG)
+    await start(stack, smtp)
+    unsubscribes, buys, neither = triggers = [allowed("ada"), allowed("bob"), allowed("eve")]
+    await publish(stack, *triggers)
+    await until(lambda: _hang(smtp, 3))
+    people.refusals["ada", "default"] = "suppressed: unsubscribed"
+    people.untrue.add("bob")
+    await asyncio.sleep(STALE / SECOND)  # what was found before counts for so long
+    smtp.release()
+    await settled(stack)
+    assert [mail["Message-ID"] for mail in smtp.received] == [id_of(neither)]
+    stages = [(await outcome_of(stack, trigger)).properties.get("stage") for trigger in (unsubscribes, buys)]
+    assert stages == ["consent", "verify"]
 
 
 async def test_nobody_to_send_to(stack: Stack, people: People, smtp: SmtpServer) -> None:

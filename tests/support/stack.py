@@ -163,10 +163,10 @@ class Stack:
         started = Service(service, process, log, port)
         self.services.append(started)
         if wait:
-            await self._ready(started)
+            await self.ready(started)
         return started
 
-    async def _ready(self, service: Service) -> None:
+    async def ready(self, service: Service) -> None:
         async def check() -> bool:
             if (code := service.process.exit_code) is not None:
                 raise AssertionError(f"{service.name} ended with {code}:\n{service.process.tail(40)}")
