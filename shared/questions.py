@@ -3,7 +3,8 @@
 from shared import subjects
 from shared.bus import Bus
 from shared.clock import Instant
-from shared.messages import CheckConsent, ConsentChecked, GetPerson, Person, PersonFound, Trigger, Verified, Verify
+from shared.consents import CheckConsent, ConsentChecked
+from shared.messages import GetPerson, Person, PersonFound, Trigger, Verified, Verify
 from shared.partition import partition_of
 
 

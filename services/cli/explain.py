@@ -16,8 +16,9 @@ from shared import streams, subjects
 from shared.bus import Bus
 from shared.clock import Instant, rfc3339
 from shared.durations import words
-from shared.messages import GetPerson, GetWaiting, PastTrigger, PersonFound, WaitingFound, Waits
+from shared.messages import GetPerson, PastTrigger, PersonFound
 from shared.partition import partition_of
+from shared.policies import GetWaiting, WaitingFound, Waits
 from shared.rules import Explain, Explained, RuleExplained, RulesExplained
 
 TRIGGERS = 5

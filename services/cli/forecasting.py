@@ -13,7 +13,7 @@ from services.cli.output import Json, print_json, print_table, read, say
 from shared import subjects
 from shared.clock import SystemClock
 from shared.durations import parse_duration
-from shared.messages import Replay, Replayed
+from shared.policies import Replay, Replayed
 
 ANSWER_S = 120.0
 

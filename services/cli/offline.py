@@ -21,7 +21,7 @@ from services.tracker.lines import Line, read_line
 from services.tracker.timestamps import parse_instant
 from shared import identity, markup
 from shared.clock import Instant
-from shared.messages import ForecastFiring
+from shared.policies import ForecastFiring
 from shared.rules import PlayedFiring
 
 TOLD = 10

@@ -14,7 +14,7 @@ from services.cli.output import Json, print_json, print_table, read, say, shown,
 from shared import subjects
 from shared.bus import Bus
 from shared.clock import rfc3339
-from shared.messages import GetPolicy, ListPolicies, PoliciesListed, PolicyFound, PolicyPut, PutPolicy
+from shared.policies import GetPolicy, ListPolicies, PoliciesListed, PolicyFound, PolicyPut, PutPolicy
 
 app = typer.Typer(no_args_is_help=True)
 app.command("forecast")(forecasting.command)

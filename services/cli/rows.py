@@ -26,7 +26,7 @@ from services.tracker.flaws import Flaw, shown
 from services.tracker.timestamps import Time
 from services.tracker.unify import alias, email_id
 from shared.clock import Instant
-from shared.messages import IMPORTED
+from shared.outcomes import IMPORTED
 
 REASON = "rejected_because"
 """The column, or the field, in which a file of rejected rows says why. It is left out when that file is imported."""

@@ -9,7 +9,7 @@ from services.cli.connection import ask, run
 from services.cli.failure import Failure
 from services.cli.output import Json, print_json, say
 from shared import subjects
-from shared.messages import Suppress, Suppressed
+from shared.consents import Suppress, Suppressed
 from shared.reports import AddressSuppressed, SuppressAddress
 
 

@@ -6,7 +6,8 @@ from msgspec import Struct, structs
 
 from services.mailer.replies import Accepted, Deferred, Refused, Uncertain
 from shared.clock import DAY, MILLISECOND, Instant, rfc3339
-from shared.messages import Event, Stamps, Trigger, outcome
+from shared.messages import Event, Stamps, Trigger
+from shared.outcomes import outcome
 from shared.reports import Bounce
 
 Status = Literal["sent", "failed", "expired", "suppressed", "uncertain"]

@@ -13,7 +13,8 @@ from shared.clock import Clock
 from shared.endpoints import Endpoint
 from shared.errors import RequestRefused, Unavailable
 from shared.logs import bind
-from shared.messages import Event, own_event
+from shared.messages import Event
+from shared.outcomes import own_event
 from shared.reports import AddressSuppressed, MailReport, MailsReported, ReportMails, SuppressAddress
 
 log = structlog.get_logger()

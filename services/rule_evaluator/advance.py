@@ -15,19 +15,8 @@ from services.rule_evaluator.plan import Compiled, Plan
 from services.rule_evaluator.view import IDENTIFY, NEVER, View, key_of
 from shared import profile
 from shared.clock import Instant
-from shared.messages import (
-    IMPORTED,
-    TAKEN_BACK,
-    Case,
-    Fire,
-    HistoryEvent,
-    Joined,
-    Person,
-    RuleState,
-    Step,
-    Verdict,
-    beside_mail,
-)
+from shared.messages import Case, Fire, HistoryEvent, Joined, Person, RuleState, Step, Verdict
+from shared.outcomes import IMPORTED, TAKEN_BACK, beside_mail
 
 BECAUSE = 20
 """Events that a firing names at most, the latest."""

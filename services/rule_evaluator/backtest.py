@@ -12,7 +12,7 @@ from services.rule_evaluator.store import Store
 from shared import subjects
 from shared.bus import Bus
 from shared.clock import Clock, Instant
-from shared.messages import Forecast, Forecasted, ForecastFiring
+from shared.policies import Forecast, Forecasted, ForecastFiring
 from shared.rules import (
     Backtest,
     BacktestDone,

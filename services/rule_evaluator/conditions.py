@@ -16,7 +16,8 @@ from services.rule_evaluator.code import Code, Look, calling, look
 from services.rule_evaluator.values import dotted
 from services.rule_evaluator.view import IDENTIFY, N_BITS, Selector, Slots, View
 from shared.clock import Duration, Instant
-from shared.messages import NOT_ACTIVITY, HistoryEvent, Need
+from shared.messages import HistoryEvent, Need
+from shared.outcomes import NOT_ACTIVITY
 
 
 class Condition(Protocol):

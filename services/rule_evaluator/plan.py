@@ -12,7 +12,8 @@ from services.rule_evaluator.conditions import Combination
 from services.rule_evaluator.rules import LiveRule
 from services.rule_evaluator.view import IDENTIFY, Selector, Slots, View
 from shared.clock import Instant
-from shared.messages import BESIDE_MAIL, TAKEN_BACK, Need, Person
+from shared.messages import Need, Person
+from shared.outcomes import BESIDE_MAIL, TAKEN_BACK
 
 Touched = tuple[tuple[int, frozenset[int]], ...]
 """Numbers of rules, each with those of its parts."""

@@ -14,7 +14,8 @@ from services.rule_evaluator.rules import LiveRule
 from shared import identity
 from shared.clock import Instant
 from shared.identity import Identities
-from shared.messages import TAKEN_BACK, Event, Fire, HistoryEvent, Joined, Person, Step
+from shared.messages import Event, Fire, HistoryEvent, Joined, Person, Step
+from shared.outcomes import TAKEN_BACK
 
 _BEFORE_ALL: Instant = -1
 

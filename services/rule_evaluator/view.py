@@ -11,7 +11,8 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 from msgspec import Struct
 
 from shared.clock import Instant
-from shared.messages import NOT_ACTIVITY, HistoryEvent, Properties
+from shared.messages import HistoryEvent, Properties
+from shared.outcomes import NOT_ACTIVITY
 
 NEVER: Instant = 2**63 - 1
 """Later than any instant."""

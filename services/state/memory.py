@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from msgspec import Raw, Struct
 
 from shared.clock import MINUTE, Duration, Instant
-from shared.messages import NOT_ACTIVITY, Interest, Need
+from shared.messages import Interest, Need
+from shared.outcomes import NOT_ACTIVITY
 
 MARGIN: Duration = MINUTE
 """How long ago a rule may have begun that was not known when a person was last looked at: events are kept so much longer."""

@@ -13,20 +13,9 @@ from services.state.identity import Handover, Link
 from services.state.memory import Memory
 from shared import profile
 from shared.clock import Instant
-from shared.messages import (
-    AFTER_SENDING,
-    Case,
-    Fire,
-    HistoryEvent,
-    Person,
-    Properties,
-    Stamps,
-    Step,
-    Trigger,
-    Verdict,
-    beside_mail,
-)
-from shared.messages import OUTCOMES as OUTCOME_NAMES
+from shared.messages import Case, Fire, HistoryEvent, Person, Properties, Stamps, Step, Trigger, Verdict
+from shared.outcomes import AFTER_SENDING, beside_mail
+from shared.outcomes import OUTCOMES as OUTCOME_NAMES
 
 
 class Fate(NamedTuple):

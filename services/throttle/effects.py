@@ -3,7 +3,8 @@
 from msgspec import structs
 
 from services.throttle.decide import Decision
-from shared.messages import Event, SendEmail, SendWebhook, Trigger, outcome
+from shared.messages import Event, SendEmail, SendWebhook, Trigger
+from shared.outcomes import outcome
 
 
 def effects(trigger: Trigger, decision: Decision) -> list[SendEmail | SendWebhook | Event]:

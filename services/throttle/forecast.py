@@ -12,7 +12,8 @@ from msgspec import Struct
 from services.throttle.decide import SETTLE, Decision, Deferral, Sent, Standing, decide_together, settle
 from services.throttle.policy import Policy
 from shared.clock import Instant
-from shared.messages import ForecastFiring, Terms, Trigger
+from shared.messages import Terms, Trigger
+from shared.policies import ForecastFiring
 
 
 class Firing(Struct, frozen=True):

@@ -9,21 +9,11 @@ from services.throttle.store import BY_KEY, MIGRATIONS, Store
 from services.throttle.triggers import Triggers
 from shared import runtime as processes
 from shared import subjects
+from shared.consents import CheckConsent, GetConsents, Suppress
 from shared.consume import Consumer
 from shared.endpoints import Endpoint, serve_endpoints
-from shared.messages import (
-    CheckConsent,
-    Event,
-    Forecast,
-    GetConsents,
-    GetPolicy,
-    GetWaiting,
-    ListPolicies,
-    PutPolicy,
-    Replay,
-    Suppress,
-    Trigger,
-)
+from shared.messages import Event, Trigger
+from shared.policies import Forecast, GetPolicy, GetWaiting, ListPolicies, PutPolicy, Replay
 from shared.runtime import Runtime
 
 ACK_WAIT_S = 5.0

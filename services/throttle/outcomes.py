@@ -9,19 +9,11 @@ import structlog
 from services.throttle.decide import EVERYTHING, refusal
 from services.throttle.store import Store
 from shared.clock import Clock
+from shared.consents import CheckConsent, ConsentChecked, Consents, GetConsents, Suppress, Suppressed
 from shared.errors import InvalidMessage
 from shared.logs import bind
-from shared.messages import (
-    TAKEN_BACK,
-    CheckConsent,
-    ConsentChecked,
-    Consents,
-    Event,
-    GetConsents,
-    Suppress,
-    Suppressed,
-    beside_mail,
-)
+from shared.messages import Event
+from shared.outcomes import TAKEN_BACK, beside_mail
 
 log = structlog.get_logger()
 

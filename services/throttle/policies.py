@@ -13,7 +13,7 @@ from services.throttle.replay import replay
 from services.throttle.store import Store
 from shared.clock import Clock
 from shared.errors import RequestRefused, RetryLater, StartError
-from shared.messages import (
+from shared.policies import (
     Forecast,
     Forecasted,
     GetPolicy,

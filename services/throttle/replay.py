@@ -15,7 +15,7 @@ from services.throttle.forecast import Firing, Played, play
 from services.throttle.hours import DAYS, EVERY_DAY, Hours
 from services.throttle.policy import Policy, clock, text
 from shared.clock import Instant
-from shared.messages import PartReplayed, Replayed, RuleReplayed
+from shared.policies import PartReplayed, Replayed, RuleReplayed
 
 
 class Past(Struct, frozen=True):

@@ -20,8 +20,8 @@ from shared.bus import Bus, describe, encode
 from shared.clock import SECOND, Clock, Instant, Lapse
 from shared.errors import BusUnavailable, RetryLater, Unavailable
 from shared.logs import bind
-from shared.messages import GetWaiting, WaitingFound
 from shared.partition import partition_of
+from shared.policies import GetWaiting, WaitingFound
 
 log = structlog.get_logger()
 

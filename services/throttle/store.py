@@ -22,7 +22,9 @@ from services.throttle.replay import Past
 from shared import db
 from shared.bus import encode
 from shared.clock import Duration, Instant, from_datetime, to_datetime
-from shared.messages import Consents, EmailAction, PolicyVersion, Terms, Trigger, Waits
+from shared.consents import Consents
+from shared.messages import EmailAction, Terms, Trigger
+from shared.policies import PolicyVersion, Waits
 
 MIGRATIONS = Path(__file__).parent / "sql" / "migrations"
 _SQL = db.queries(Path(__file__).parent / "sql" / "queries.sql")

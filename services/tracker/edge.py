@@ -37,7 +37,8 @@ from services.tracker.guard import Guard
 from services.tracker.keys import NOBODY, Access, Forbidden, Key, key_in_authorization
 from services.tracker.shops import SHOPS, Shop
 from shared.clock import Clock
-from shared.messages import IMPORTED, Event
+from shared.messages import Event
+from shared.outcomes import IMPORTED
 
 log = structlog.get_logger()
 

@@ -11,7 +11,8 @@ from typing import Any
 from services.tracker.events import is_bot
 from shared.clock import MINUTE, Duration, Instant
 from shared.links import Link
-from shared.messages import Event, own_event
+from shared.messages import Event
+from shared.outcomes import own_event
 
 _APPLE = "Mozilla/5.0"
 """All that Apple's Mail Privacy Protection says of itself: no browser says so little."""

@@ -20,7 +20,8 @@ from services.tracker.timestamps import parse_past, parse_timestamp
 from services.tracker.values import check_values
 from shared import names
 from shared.clock import MILLISECOND, Instant
-from shared.messages import IMPORTED, OUTCOMES, OWN_ID, Event
+from shared.messages import Event
+from shared.outcomes import IMPORTED, OUTCOMES, OWN_ID
 
 MAX_EVENTS = 500
 """Events in one request."""

@@ -21,7 +21,8 @@ from services.tracker.events import (
 from services.tracker.flaws import Flaw
 from services.tracker.timestamps import MAX_AHEAD, parse_instant
 from shared.clock import Instant
-from shared.messages import OUTCOMES, Event
+from shared.messages import Event
+from shared.outcomes import OUTCOMES
 
 
 class LineIn(EventIn, frozen=True):

@@ -15,9 +15,10 @@ from services.tracker.preferences import Page
 from shared import metrics, subjects
 from shared.bus import describe
 from shared.clock import Clock, Duration
+from shared.consents import Consents, GetConsents
 from shared.errors import RequestRefused, Unavailable
 from shared.links import BadToken, Kind, Link, Links
-from shared.messages import Consents, Event, GetConsents
+from shared.messages import Event
 
 log = structlog.get_logger()
 

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 
 from msgspec import Struct
 
-from shared.messages import Consents
+from shared.consents import Consents
 
 MAX_CATEGORIES = 100
 """On a page."""

@@ -5,7 +5,8 @@ from typing import Any, Literal, get_args
 from msgspec import Struct, structs
 
 from shared.clock import DAY, MILLISECOND, Duration, Instant, rfc3339
-from shared.messages import BESIDE_MAIL, OWN_ID, Event, Stamps, Trigger, outcome
+from shared.messages import Event, Stamps, Trigger
+from shared.outcomes import BESIDE_MAIL, OWN_ID, outcome
 
 Status = Literal["sent", "failed", "expired", "suppressed"]
 ENDED: frozenset[str] = frozenset(get_args(Status))

@@ -4,7 +4,7 @@ import random
 from pathlib import Path
 
 from shared.clock import HOUR, SystemClock, rfc3339, to_datetime
-from shared.messages import outcome
+from shared.outcomes import outcome
 from tests.support.command import Ran, beckon
 from tests.support.people import committed, event
 from tests.support.stack import Stack, until

@@ -9,7 +9,8 @@ import pytest
 
 from services.rule_evaluator.schema import rule_schema
 from shared.clock import DAY, HOUR, MINUTE, Instant, SystemClock, rfc3339
-from shared.messages import Trigger, outcome
+from shared.messages import Trigger
+from shared.outcomes import outcome
 from tests.support.command import Ran, beckon
 from tests.support.people import committed, event, person, signed_in, triggers
 from tests.support.stack import PARTITIONS, ROOT, Stack, until

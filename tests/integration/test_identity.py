@@ -15,7 +15,8 @@ from shared import subjects
 from shared.bus import Outgoing, encode
 from shared.clock import MINUTE, SECOND, Lapse, SystemClock
 from shared.identity import Identities, Tie
-from shared.messages import Event, Trigger, outcome
+from shared.messages import Event, Trigger
+from shared.outcomes import outcome
 from shared.partition import partition_of
 from shared.rules import PutRule, RulePut
 from tests.support.people import committed, event, person, signed_in, triggers

@@ -17,7 +17,8 @@ from nats.js.api import AckPolicy, ConsumerConfig
 
 from shared import subjects
 from shared.clock import MINUTE, SECOND, SystemClock, rfc3339
-from shared.messages import IMPORTED, Event
+from shared.messages import Event
+from shared.outcomes import IMPORTED
 from shared.partition import partition_of
 from shared.rules import PutRule, RulePut
 from tests.support.command import Ran, beckon

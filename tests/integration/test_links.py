@@ -9,9 +9,9 @@ from msgspec import structs
 from services.local.nats import EmbeddedNats
 from shared import subjects
 from shared.clock import DAY, SECOND, SystemClock
+from shared.consents import Consents, GetConsents
 from shared.endpoints import Endpoint, serve_subject
 from shared.links import Kind, Link, Links
-from shared.messages import Consents, GetConsents
 from tests.support.stack import Stack, until
 from tests.support.tracker import GIF_SIZE, Tracker
 

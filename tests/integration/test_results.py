@@ -3,7 +3,8 @@
 from typing import Any
 
 from shared.clock import DAY, HOUR, MINUTE, SystemClock
-from shared.messages import Event, Trigger, outcome
+from shared.messages import Event, Trigger
+from shared.outcomes import outcome
 from tests.support.command import beckon
 from tests.support.people import committed, event, signed_in, triggers
 from tests.support.script import Script

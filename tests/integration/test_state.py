@@ -13,7 +13,8 @@ from services.setup import database as setup
 from shared import subjects
 from shared.bus import Outgoing
 from shared.clock import MILLISECOND, MINUTE, SECOND, SystemClock
-from shared.messages import Event, GetPerson, Person, PersonFound, Trigger, outcome
+from shared.messages import Event, GetPerson, Person, PersonFound, Trigger
+from shared.outcomes import outcome
 from shared.partition import partition_of
 from tests.support.people import committed, event, person, triggers
 from tests.support.script import TERMS, Script

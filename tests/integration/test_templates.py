@@ -10,20 +10,9 @@ import pytest
 from shared import subjects
 from shared.bus import Outgoing, encode
 from shared.clock import SystemClock
+from shared.consents import CheckConsent, ConsentChecked
 from shared.endpoints import Endpoint, serve_subject
-from shared.messages import (
-    CheckConsent,
-    ConsentChecked,
-    EmailAction,
-    Event,
-    GetPerson,
-    HistoryEvent,
-    Person,
-    PersonFound,
-    SendEmail,
-    Terms,
-    Trigger,
-)
+from shared.messages import EmailAction, Event, GetPerson, HistoryEvent, Person, PersonFound, SendEmail, Terms, Trigger
 from tests.support.command import Ran, beckon
 from tests.support.smtp import SmtpServer
 from tests.support.stack import PARTITIONS, ROOT, Service, Stack, until

@@ -12,21 +12,11 @@ from services.setup import database as setup
 from shared import subjects
 from shared.bus import Outgoing, encode
 from shared.clock import HOUR, MINUTE, SECOND, SystemClock, rfc3339
+from shared.consents import CheckConsent, ConsentChecked, Consents, GetConsents, Suppress, Suppressed
 from shared.errors import RequestRefused, Unavailable
-from shared.messages import (
-    CheckConsent,
-    ConsentChecked,
-    Consents,
-    Event,
-    GetConsents,
-    GetPolicy,
-    PolicyFound,
-    PolicyPut,
-    SendEmail,
-    Suppress,
-    Suppressed,
-    outcome,
-)
+from shared.messages import Event, SendEmail
+from shared.outcomes import outcome
+from shared.policies import GetPolicy, PolicyFound, PolicyPut
 from tests.support.stack import DATABASE_PASSWORDS, Service, Stack, until
 from tests.support.throttle import decisions, fired, outcomes, publish, put_policy, sends, settled
 

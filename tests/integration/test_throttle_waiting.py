@@ -12,17 +12,10 @@ from nats.aio.msg import Msg
 from shared import subjects
 from shared.bus import encode
 from shared.clock import HOUR, MINUTE, SECOND, Instant, SystemClock, rfc3339, to_datetime
-from shared.messages import (
-    GetPerson,
-    GetWaiting,
-    Person,
-    PersonFound,
-    SendEmail,
-    Suppress,
-    Suppressed,
-    WaitingFound,
-    outcome,
-)
+from shared.consents import Suppress, Suppressed
+from shared.messages import GetPerson, Person, PersonFound, SendEmail
+from shared.outcomes import outcome
+from shared.policies import GetWaiting, WaitingFound
 from tests.support.stack import Service, Stack, until
 from tests.support.throttle import decisions, fired, outcomes, publish, put_policy, sends, settled
 

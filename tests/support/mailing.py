@@ -8,11 +8,10 @@ from nats.aio.subscription import Subscription
 from shared import subjects
 from shared.bus import Outgoing, encode
 from shared.clock import SystemClock
+from shared.consents import CheckConsent, ConsentChecked
 from shared.endpoints import Endpoint, serve_subject
 from shared.errors import RequestRefused
 from shared.messages import (
-    CheckConsent,
-    ConsentChecked,
     EmailAction,
     Event,
     GetPerson,

@@ -6,7 +6,8 @@ from typing import Any
 from shared import subjects
 from shared.bus import Outgoing, encode
 from shared.clock import SystemClock
-from shared.messages import EmailAction, Event, PolicyPut, PutPolicy, SendEmail, Stamps, Terms, Trigger
+from shared.messages import EmailAction, Event, SendEmail, Stamps, Terms, Trigger
+from shared.policies import PolicyPut, PutPolicy
 from tests.support.stack import Stack, until
 
 _ids = itertools.count(1)

@@ -7,7 +7,8 @@ import pytest
 from services.mailer.endings import after_reply, failed, last_chance, of_repeated, overdue, sent, suppressed, too_late
 from services.mailer.replies import Accepted, Deferred, Refused, Uncertain
 from shared.clock import DAY, MINUTE, SECOND
-from shared.messages import TAKEN_BACK, EmailAction, Stamps, Terms, Trigger
+from shared.messages import EmailAction, Stamps, Terms, Trigger
+from shared.outcomes import TAKEN_BACK
 
 AT = 1_760_000_000 * SECOND
 STAMPS = Stamps(due=AT, committed=AT + 2_000, decided=AT + 5_000, verified=AT + 9_000, accepted=AT + 12_500)

@@ -11,7 +11,8 @@ from services.rule_evaluator.document import FOREVER
 from services.rule_evaluator.plan import Plan
 from services.rule_evaluator.view import Selector
 from shared.clock import DAY, HOUR, MINUTE, SECOND, Instant
-from shared.messages import IMPORTED, Case, HistoryEvent, Joined, Person, RuleState, Step
+from shared.messages import Case, HistoryEvent, Joined, Person, RuleState, Step
+from shared.outcomes import IMPORTED
 from tests.unit.rule_evaluator.shopper import Shopper, rule
 
 CART = {

@@ -8,7 +8,8 @@ from services.rule_evaluator.code import look
 from services.rule_evaluator.conditions import holds_at
 from services.rule_evaluator.view import NEVER, Slots, View
 from shared.clock import DAY, HOUR, MINUTE, Instant
-from shared.messages import OUTCOMES, HistoryEvent
+from shared.messages import HistoryEvent
+from shared.outcomes import OUTCOMES
 from tests.unit.rule_evaluator.shopper import rule
 
 

@@ -7,7 +7,8 @@ import pytest
 from services.rule_evaluator.plan import Plan
 from services.rule_evaluator.view import Selector
 from shared.clock import DAY, HOUR, MINUTE
-from shared.messages import TAKEN_BACK, HistoryEvent, Need, Person
+from shared.messages import HistoryEvent, Need, Person
+from shared.outcomes import TAKEN_BACK
 from tests.unit.rule_evaluator.shopper import rule
 
 TRIGGERS_TAKEN_BACK = [Need(name, last=8, properties=("beside_mail", "trigger_id")) for name in sorted(TAKEN_BACK)]

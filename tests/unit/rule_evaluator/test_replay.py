@@ -7,7 +7,8 @@ import pytest
 
 from services.rule_evaluator.replay import Firing, Replay, live_from_the_beginning
 from shared.clock import DAY, HOUR, MINUTE, SECOND, Instant
-from shared.messages import TAKEN_BACK, Event
+from shared.messages import Event
+from shared.outcomes import TAKEN_BACK
 from tests.unit.rule_evaluator.shopper import rule
 
 CART = {

@@ -6,7 +6,8 @@ import pytest
 from shared import profile
 from shared.clock import SECOND, SystemClock, from_datetime, rfc3339, to_datetime
 from shared.consume import delay_after
-from shared.messages import EmailAction, Event, SendEmail, Terms, Trigger, outcome
+from shared.messages import EmailAction, Event, SendEmail, Terms, Trigger
+from shared.outcomes import outcome
 from shared.partition import partition_of
 from shared.pull import Delivery, delivery
 

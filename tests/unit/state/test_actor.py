@@ -10,7 +10,8 @@ from services.state.identity import Handover, Link
 from services.state.memory import Memory
 from services.state.settling import Fate
 from shared.clock import HOUR, MINUTE, SECOND
-from shared.messages import EmailAction, Event, Fire, Interest, Need, RuleState, Step, Terms, Trigger, Verdict, outcome
+from shared.messages import EmailAction, Event, Fire, Interest, Need, RuleState, Step, Terms, Trigger, Verdict
+from shared.outcomes import outcome
 
 NOON = 1_700_000_000 * SECOND
 EVERYTHING_NEEDED = Memory()

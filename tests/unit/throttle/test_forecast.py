@@ -7,7 +7,8 @@ from services.throttle.decide import Decision, held_out
 from services.throttle.forecast import forecast
 from services.throttle.policy import DEFAULT, Cap, Policy
 from shared.clock import DAY, HOUR, SECOND, Instant, rfc3339
-from shared.messages import EmailAction, ForecastFiring, Terms
+from shared.messages import EmailAction, Terms
+from shared.policies import ForecastFiring
 
 NOON = 1_760_000_000 * SECOND
 

@@ -5,7 +5,8 @@ import pytest
 from services.throttle.decide import EVERYTHING
 from services.throttle.outcomes import Choice, choice, ends_sending, gives_back
 from shared.errors import InvalidMessage
-from shared.messages import EmailAction, Terms, Trigger, outcome
+from shared.messages import EmailAction, Terms, Trigger
+from shared.outcomes import outcome
 
 TRIGGER = Trigger("t1", "ada", "win-back", 1, 0, Terms(EmailAction("win-back")))
 

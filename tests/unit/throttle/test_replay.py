@@ -9,7 +9,8 @@ from services.throttle.hours import Hours, Zone, is_open
 from services.throttle.policy import Cap, Policy, Quiet, Spacing, Window
 from services.throttle.replay import Past, described, replay
 from shared.clock import DAY, HOUR, MINUTE, SECOND, Instant
-from shared.messages import EmailAction, PartReplayed, Replayed, RuleReplayed, Terms, Trigger
+from shared.messages import EmailAction, Terms, Trigger
+from shared.policies import PartReplayed, Replayed, RuleReplayed
 
 MIDNIGHT = 1_767_225_600 * SECOND
 

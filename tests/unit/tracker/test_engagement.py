@@ -5,7 +5,7 @@ import pytest
 from services.tracker.engagement import chosen, clicked, machine, opened
 from shared.clock import MINUTE, SECOND
 from shared.links import Link
-from shared.messages import NOT_ACTIVITY
+from shared.outcomes import NOT_ACTIVITY
 
 NOW = 1_760_000_000 * SECOND
 LINK = Link("ada", "t1", "cart", 3, "nudge", NOW - MINUTE, url="https://shop.test/mug")

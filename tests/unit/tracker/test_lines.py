@@ -10,7 +10,8 @@ from services.tracker.flaws import Flaw
 from services.tracker.lines import Line, read_line
 from services.tracker.timestamps import MAX_AHEAD
 from shared.clock import DAY, HOUR, MINUTE, SECOND, rfc3339
-from shared.messages import OUTCOMES, Event
+from shared.messages import Event
+from shared.outcomes import OUTCOMES
 
 NOW = 1_769_850_000 * SECOND  # 2026-01-31T09:00:00Z
 

@@ -7,9 +7,10 @@ from structlog.testing import capture_logs
 from services.tracker.engagement import clicked
 from services.tracker.mails import Mails
 from shared.clock import SystemClock
+from shared.consents import Consents, GetConsents
 from shared.errors import BusUnavailable
 from shared.links import Link, Links
-from shared.messages import Consents, Event, GetConsents
+from shared.messages import Event
 from shared.metrics import MAIL_LINKS_LOST
 
 CLICK = clicked(Link("ada", "t1", "cart", 3, "nudge", 0, url="https://shop.test/"), 1, None)

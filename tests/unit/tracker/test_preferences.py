@@ -19,7 +19,7 @@ from services.tracker.preferences import (
     read_form,
     title,
 )
-from shared.messages import Consents
+from shared.consents import Consents
 
 FORM = "application/x-www-form-urlencoded"
 OUT = Choices(False, {})

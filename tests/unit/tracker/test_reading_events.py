@@ -18,7 +18,8 @@ from services.tracker.events import (
 )
 from services.tracker.flaws import Flaw
 from shared.clock import DAY, MINUTE, SECOND, rfc3339
-from shared.messages import IMPORTED, OUTCOMES, Event
+from shared.messages import Event
+from shared.outcomes import IMPORTED, OUTCOMES
 
 NOW = 1_769_850_000_000_000  # 2026-01-31T09:00:00Z
 API = Origin("api", trusted=False)

@@ -4,7 +4,8 @@ import pytest
 
 from services.webhook import endings
 from shared.clock import DAY, HOUR, SECOND
-from shared.messages import TAKEN_BACK, EmailAction, Stamps, Terms, Trigger, WebhookAction, beside_mail
+from shared.messages import EmailAction, Stamps, Terms, Trigger, WebhookAction
+from shared.outcomes import TAKEN_BACK, beside_mail
 
 AT = 1_769_851_800 * SECOND
 HOOK = WebhookAction("https://crm.example.test", "crm")
