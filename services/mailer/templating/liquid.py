@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from io import StringIO
 from sys import getsizeof
-from time import thread_time
+from time import perf_counter, thread_time
 from typing import Any, ClassVar, TextIO
 
 from liquid import BoundTemplate, CachingDictLoader, Environment, RenderContext
@@ -34,22 +34,23 @@ MEMORY = 8 * 1024 * 1024
 REMOVED = ("tablerow", "echo", "liquid")
 """Tags: the first can be given endless ranges, the others show what is not seen to be shown where it stands."""
 _LOOK = 2000
-_OFTEN = 16
-"""Pieces of work between two looks at the clock, which costs 0.4 µs."""
 
 
 class Meter:
-    """Processor time of this thread, not the wall's: a busy machine spoils no mail."""
+    """Processor time of this thread, so that a busy machine spoils no mail. To read that takes ten times as long as to read the
+    wall's, and no more of it can have passed than of the wall's."""
 
-    def __init__(self, clock: Callable[[], float] = thread_time) -> None:
+    def __init__(self, clock: Callable[[], float] = thread_time, wall: Callable[[], float] = perf_counter) -> None:
         self._clock = clock
+        self._wall = wall
         self._until = 0.0
-        self._left = _OFTEN
+        self._soonest = 0.0
         self._overruns = 0
         self._held = 0
 
     def start(self) -> None:
         self._until = self._clock() + BUDGET_S
+        self._soonest = self._wall() + BUDGET_S
         self._overruns = 0
         self._held = 0
 
@@ -58,19 +59,18 @@ class Meter:
         if self._held > MEMORY:
             raise ResourceLimitError(f"keeps more than {MEMORY:,} bytes in variables", token=None)
 
-    def tick(self) -> None:
-        self._left -= 1
-        if self._left < 0:
-            self._left = _OFTEN
-            self.check()
-
     def check(self) -> None:
+        if self._wall() >= self._soonest:
+            self._look()
+
+    def _look(self) -> None:
         now = self._clock()
         if now > self._until:
             self._overruns += 1
             self._until = now + BUDGET_S
             if self._overruns == 2:
                 raise ResourceLimitError(f"takes more than {2 * BUDGET_S * 1000:.0f} ms to fill in", token=None)
+        self._soonest = self._wall() + self._until - now
 
 
 class _Buffer(StringIO):
@@ -115,10 +115,7 @@ class _Context(RenderContext):
         return super().get(path, token=token, default=default)
 
     def filter(self, name: str, token: Any) -> Any:
-        if name in filters.HARMLESS:
-            self.env.meter.tick()
-        else:
-            self.env.meter.check()
+        self.env.meter.check()
         return self.env.ready.get(name) or super().filter(name, token)
 
     def assign(self, key: str, val: Any) -> None:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from services.mailer.templating.contexts import Contexts
 from services.mailer.templating.html import Page
 from services.mailer.templating.markup import VERBATIM, VOID, Attribute, Tag, tags
-from services.mailer.templating.mjml_tags import ATTRIBUTES, CHILDREN, ENDING, MEASURES
+from services.mailer.templating.mjml_tags import ATTRIBUTES, CHILDREN, ENDING, MEASURES, PICTURES
 from services.mailer.templating.pieces import MASK, TAG_MASK, Piece, pieces
 from services.mailer.templating.places import MOST_FLAWS, Flaw, Flawed, Source, instead
 from services.mailer.templating.protecting import Hidden, comment, filtered, token
@@ -27,6 +27,10 @@ _BETWEEN = frozenset({"else", "elsif", "when"})
 _BEYOND = re.compile(r"[^\x00-\x7f]+|\\+")
 _TITLES = frozenset({"mj-title", "mj-preview", "mj-style", "mj-accordion-title"})
 _INVISIBLE = frozenset({"comment", "#", "doc"})
+_STRANGERS = re.compile(r"https?://(?:www\.mailjet\.com|i\.imgur\.com)/[\w./-]+")
+"""Where MJML's own pictures lie. Who serves them knows who opens a mail, and when."""
+_OPTIONS = mrml.RenderOptions(fonts={})
+"""MJML would load a font from Google wherever its name occurs; ``<mj-font>`` does where it is wanted."""
 
 
 def to_html(source: Source, hidden: Hidden) -> Page:
@@ -36,9 +40,11 @@ def to_html(source: Source, hidden: Hidden) -> Page:
     if reading.flaws:
         raise Flawed(reading.flaws)
     try:
-        html = mrml.to_html("".join(reading.written)).content
+        html = mrml.to_html("".join(reading.written), render_options=_OPTIONS).content
     except OSError as error:  # what MRML raises for markup it cannot parse
         raise Flawed([Flaw(source.flaw(0, "").file, 0, 0, f"MJML cannot be read: {error}")]) from None
+    if any(address not in source.text for address in _STRANGERS.findall(html)):
+        raise Flawed(reading.strangers)
     lost = [number for number in reading.shown if not _kept(number, html)]
     if lost:
         raise Flawed(hidden.flaw(number, "MJML drops what stands here") for number in lost)
@@ -67,6 +73,7 @@ class _Reading:
         self.written: list[str] = []
         self.css: list[str] = []
         self.shown: list[int] = []
+        self.strangers: list[Flaw] = []
         self._source = source
         self._hidden = hidden
         self._pieces = pieces(source)
@@ -106,6 +113,7 @@ class _Reading:
         self._contexts.attributes(tag)
         for attribute in tag.attributes:
             self._attribute(tag, attribute, is_mjml=is_mjml)
+        self._pictured(tag)
         if not self._inlined(tag):
             self._write(tag.start, tag.end, token)
         if len(self._open) > DEEPEST:
@@ -145,6 +153,13 @@ class _Reading:
                 self._flaw(tag.start, f"<{tag.name}> cannot stand in {_named(outer)}: {where}")
         elif not outer.mjml:
             self._flaw(tag.start, f"<{tag.name}> cannot stand in HTML (<{outer.name}>)")
+
+    def _pictured(self, tag: Tag) -> None:
+        """Its own pictures may be set among ``<mj-attributes>`` as well, so only the page tells if MJML's are shown."""
+        has = {attribute.name for attribute in tag.attributes}
+        if lacking := [name for name in PICTURES.get(tag.name, ()) if name not in has]:
+            message = f"<{tag.name}> needs {' and '.join(lacking)}: MJML's own pictures come from a stranger's server"
+            self.strangers.append(self._source.flaw(tag.start, message))
 
     def _inlined(self, tag: Tag) -> bool:
         """``<mj-style inline="inline">`` is taken out of the page."""

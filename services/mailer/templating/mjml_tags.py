@@ -64,6 +64,13 @@ _ATTRIBUTES: dict[str, str] = {
     "mj-carousel-image": f"alt border-radius {_LINK} src tb-border tb-border-radius thumbnails-src",
 }
 
+PICTURES = {
+    "mj-social-element": ("src",),
+    "mj-accordion": ("icon-wrapped-url", "icon-unwrapped-url"),
+    "mj-carousel": ("left-icon", "right-icon"),
+}
+"""Attributes without which MJML shows pictures of its own, from servers that are no business of a mail's reader."""
+
 _HEADERS = frozenset(
     {
         "mjml", "mj-head", "mj-attributes", "mj-all", "mj-breakpoint", "mj-class", "mj-font", "mj-html-attributes",

@@ -1,5 +1,6 @@
 """The templates that ship: of whom much is known, of whom nothing is, and from right to left."""
 
+import re
 from typing import Any
 
 import pytest
@@ -40,6 +41,13 @@ def test_they_show_the_person_and_the_product(name: str) -> None:
     assert "&amp;amp;" not in mail.html
     assert mail.text.count("Copper kettle") == 1
     assert len(mail.html) < 50_000, "Gmail cuts a mail at 102 kB, encoded and with its links sealed"
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_they_load_nothing_from_a_stranger(name: str) -> None:
+    mail = filled(shipped(name), {}, KETTLE, unsubscribe_url="https://out.test/u", coupon=COUPON)
+    hosts = set(re.findall(r"(?:https?:)?//([\w.-]+)", mail.html))
+    assert hosts - {"www.w3.org"} == {"shop.test", "out.test"}, "the former is a name, and nothing that is loaded"
 
 
 @pytest.mark.parametrize("name", SHIPPED)

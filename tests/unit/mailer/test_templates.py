@@ -43,6 +43,15 @@ class TestMjml:
         source = '<mjml><mj-body>{% assign line = "Bye" %}<mj-include path="_parts/foot.liquid" /></mj-body></mjml>'
         assert "Bye" in filled(made(parts=part, mjml=source)).html
 
+    def test_a_font_is_loaded_where_its_author_says_so_and_not_by_its_name(self) -> None:
+        text = "<mj-section><mj-column><mj-text font-family='Roboto, Ours'>a</mj-text></mj-column></mj-section>"
+        font = "<mj-font name='Ours' href='https://shop.test/ours.css' />"
+        loaded = re.findall(
+            r"https://[^\s\"')]+",
+            filled(made(mjml=f"<mjml><mj-head>{font}</mj-head><mj-body>{text}</mj-body></mjml>")).html,
+        )
+        assert set(loaded) == {"https://shop.test/ours.css"}
+
     def test_conditions_for_outlook_stay(self) -> None:
         page = filled(
             made(mjml="<mjml><mj-body><mj-raw><!--[if mso]><p>Outlook</p><![endif]--></mj-raw></mj-body></mjml>")
