@@ -7,6 +7,9 @@ from shared.clock import DAY, HOUR, MINUTE, SECOND, Duration
 LONGEST = 3650 * DAY
 """Ten years. Anything longer is a slip of the keyboard, and instants stay within what PostgreSQL can keep."""
 
+PATTERN = r"^(?=\d)([0-9]{1,9}d)?([0-9]{1,9}h)?([0-9]{1,9}m)?([0-9]{1,9}s)?$"
+"""For a JSON Schema."""
+
 _PARTS = re.compile(r"(?=\d)(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?", re.ASCII)
 _UNITS = (DAY, HOUR, MINUTE, SECOND)
 _NUMBER_FIRST = re.compile(r"([1-9]\d{0,3})[^\d.,]*", re.ASCII)

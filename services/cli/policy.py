@@ -1,4 +1,4 @@
-"""``beckon policy apply|show|list|rollback|forecast``."""
+"""``beckon policy apply|show|list|rollback|forecast|schema``."""
 
 import os
 from pathlib import Path
@@ -11,6 +11,7 @@ from services.cli import forecasting
 from services.cli.connection import ask, run
 from services.cli.failure import Failure
 from services.cli.output import Json, print_json, print_table, read, say, shown, tell_put
+from services.throttle.schema import policy_schema
 from shared import subjects
 from shared.bus import Bus
 from shared.clock import rfc3339
@@ -71,6 +72,12 @@ def rollback(
         print_json(msgspec.to_builtins(put))
     else:
         say(f"policy: version {put.version} is version {version} again" if put.version != version else "it is in force")
+
+
+@app.command()
+def schema() -> None:
+    """The JSON Schema of a policy document, for editors."""
+    print_json(policy_schema())
 
 
 async def _get(bus: Bus, version: int) -> PolicyFound:

@@ -11,13 +11,13 @@ from services.rule_evaluator.actions import UNCERTAIN
 from services.rule_evaluator.document import KEYS, STATUSES
 from services.rule_evaluator.heads import HEADS, NUMERIC
 from services.rule_evaluator.values import COMPARISONS
+from shared.durations import PATTERN
 from shared.webaddress import LONGEST
 
 Schema = dict[str, Any]
 
 ID = "https://beckon.example/rule.schema.json"
 
-_DURATION = r"^(?=\d)([0-9]{1,9}d)?([0-9]{1,9}h)?([0-9]{1,9}m)?([0-9]{1,9}s)?$"
 _LABEL = r"^[a-zA-Z0-9_-]{1,64}$"
 _SCALAR: Schema = {"type": ["string", "number", "boolean"]}
 _ORDERED: Schema = {"type": ["string", "number"]}
@@ -38,7 +38,7 @@ def rule_schema() -> Schema:
                 "type": "object",
                 "oneOf": [_head(name) for name in HEADS],
             },
-            "duration": {"type": "string", "pattern": _DURATION, "examples": ["45s", "30m", "24h", "14d", "2h30m"]},
+            "duration": {"type": "string", "pattern": PATTERN, "examples": ["45s", "30m", "24h", "14d", "2h30m"]},
             "event": {
                 "type": "string",
                 "pattern": r"^[a-zA-Z0-9_ .:-]{1,64}$",

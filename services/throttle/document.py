@@ -12,12 +12,16 @@ from shared import markup
 from shared.clock import DAY, MINUTE, SECOND, Duration
 from shared.durations import parse_duration
 
-_KEYS = ("caps", "quiet_hours", "windows", "spacing", "settle", "timezone", "default_timezone")
-_SCOPES = get_args(Scope)
+POLICY = ("caps", "quiet_hours", "windows", "spacing", "settle", "timezone", "default_timezone")
+CAP = ("max", "per", "scope")
+QUIET = ("from", "to", "timezone", "default_timezone", "then", "except")
+WINDOW = ("days", "from", "to", "categories")
+SPACING = ("least", "scope", "then")
+SCOPES = get_args(Scope)
+TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)|(24):(00)", re.ASCII)
+CATEGORY = re.compile(r"[a-zA-Z0-9_-]{1,64}", re.ASCII)
 _LONGEST = 366 * DAY
 _LONGEST_SETTLE = 10 * MINUTE
-_TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)|(24):(00)", re.ASCII)
-_CATEGORY = re.compile(r"[a-zA-Z0-9_-]{1,64}", re.ASCII)
 _ATTRIBUTE = re.compile(r"profile\.([^.\s]+(?:\.[^.\s]+)*)")
 
 
@@ -40,7 +44,7 @@ def read(document: str) -> Policy:
             ["policy: expected a mapping with `caps`, for example `caps: [{max: 1, per: 24h, scope: rule}]`"]
         )
     errors: list[str] = []
-    _only(content, "", _KEYS, "a policy has", errors)
+    _only(content, "", POLICY, "a policy has", errors)
     policy = Policy(
         tuple(_caps(content.get("caps"), errors)),
         _quiet(content["quiet_hours"], errors) if "quiet_hours" in content else None,
@@ -67,10 +71,10 @@ def _cap(item: Any, path: str, errors: list[str]) -> Cap | None:
     if not _mapping(item, path, "{max: 1, per: 24h, scope: rule}", errors):
         return None
     before = len(errors)
-    _only(item, path, ("max", "per", "scope"), "a cap has", errors)
+    _only(item, path, CAP, "a cap has", errors)
     if type(most := item.get("max")) is not int or most < 1:
         errors.append(f"{path}.max: {most!r} is not a whole number of at least 1")
-    _one_of(item.get("scope"), f"{path}.scope", _SCOPES, errors)
+    _one_of(item.get("scope"), f"{path}.scope", SCOPES, errors)
     per = _duration(item.get("per"), f"{path}.per", errors)
     return Cap(item["max"], per, item["scope"]) if len(errors) == before else None
 
@@ -79,8 +83,7 @@ def _quiet(item: Any, errors: list[str]) -> Quiet | None:
     path = "quiet_hours"
     if not _mapping(item, path, '{from: "21:00", to: "08:00"}', errors):
         return None
-    known = ("from", "to", "timezone", "default_timezone", "then", "except")
-    _only(item, path, known, "quiet hours have", errors)
+    _only(item, path, QUIET, "quiet hours have", errors)
     hours = _hours(item, path, EVERY_DAY, errors)
     exempt = _categories(item["except"], f"{path}.except", errors) if "except" in item else ()
     return Quiet(hours, exempt, _then(item, path, errors))
@@ -96,7 +99,7 @@ def _windows(content: Any, errors: list[str]) -> Iterable[Window]:
         path = f"windows[{index}]"
         if not _mapping(item, path, '{days: [mon-fri], from: "09:00", to: "18:00"}', errors):
             continue
-        _only(item, path, ("days", "from", "to", "categories"), "a window has", errors)
+        _only(item, path, WINDOW, "a window has", errors)
         days = _days(item["days"], f"{path}.days", errors) if "days" in item else EVERY_DAY
         named = _categories(item["categories"], f"{path}.categories", errors) if "categories" in item else ()
         yield Window(_hours(item, path, days, errors), named)
@@ -106,7 +109,7 @@ def _spacing(item: Any, errors: list[str]) -> Spacing | None:
     """``4h``, or a mapping."""
     if not isinstance(item, dict):
         return Spacing(_duration(item, "spacing", errors))
-    _only(item, "spacing", ("least", "scope", "then"), "spacing has", errors)
+    _only(item, "spacing", SPACING, "spacing has", errors)
     scope = _one_of(item.get("scope", "all"), "spacing.scope", ("all", "category"), errors)
     least = _duration(item.get("least"), "spacing.least", errors)
     return Spacing(least, "category" if scope == "category" else "all", _then(item, "spacing", errors))
@@ -154,7 +157,7 @@ def _hours(item: Mapping[str, Any], path: str, days: frozenset[int], errors: lis
 
 def _time(value: Any, path: str, example: str, errors: list[str]) -> int | None:
     """Minutes after midnight."""
-    if isinstance(value, str) and (match := _TIME.fullmatch(value)):
+    if isinstance(value, str) and (match := TIME.fullmatch(value)):
         hour, minute = (int(group) for group in match.groups() if group)
         return hour * 60 + minute
     errors.append(f'{path}: {value!r} is not a time of the day, try "{example}"')
@@ -179,7 +182,7 @@ def _categories(value: Any, path: str, errors: list[str]) -> tuple[str, ...]:
         errors.append(f"{path}: expected a list of categories, for example [transactional]")
         return ()
     for index, item in enumerate(value):
-        if not isinstance(item, str) or not _CATEGORY.fullmatch(item):
+        if not isinstance(item, str) or not CATEGORY.fullmatch(item):
             errors.append(f"{path}[{index}]: {item!r} is not 1 to 64 letters, digits, _ or -")
     return tuple(value)
 
