@@ -16,23 +16,24 @@ MAX_FAULTS = 5
 """Commands refused; whoever tries addresses has no more tries."""
 MAX_RECIPIENTS = 10
 
-_COMMAND = re.compile(r"([A-Za-z]{4})(?: +(.*))?")
+_COMMAND = re.compile(r"([A-Za-z]{4}|STARTTLS)(?: +(.*))?", re.IGNORECASE)
 _PATH = re.compile(r"<(?:@[^<>:]*:)?([^<>\s]*)>(?: .*)?")
 
 
 class Answer(NamedTuple):
-    """``then``: what the server does next; ``data``: take the content."""
+    """``then``: what the server does next. ``data``: take the content. ``tls``: shake hands, and forget what came before it."""
 
     reply: str
-    then: Literal["listen", "data", "close"] = "listen"
+    then: Literal["listen", "data", "tls", "close"] = "listen"
 
 
 class Dialogue:
-    """``name``: whom the server says it is. ``knows``: whether mail for an address is taken."""
+    """``name``: whom the server says it is. ``knows``: whether mail for an address is taken. ``tls``: whether it is offered."""
 
-    def __init__(self, name: str, knows: Callable[[str], bool]) -> None:
+    def __init__(self, name: str, knows: Callable[[str], bool], *, tls: bool = False) -> None:
         self._name = name
         self._knows = knows
+        self._tls = tls
         self._greeted = False
         self._sender: str | None = None
         self._commands = 0
@@ -67,8 +68,15 @@ class Dialogue:
             case "EHLO" | "HELO":
                 self._greeted = True
                 self._forget()
-                more = f"250-8BITMIME\r\n250 SIZE {MAX_SIZE}"
-                return Answer(f"250-{self._name}\r\n{more}" if verb == "EHLO" else f"250 {self._name}")
+                if verb == "HELO":
+                    return Answer(f"250 {self._name}")
+                offered = ["STARTTLS"] if self._tls else []
+                return Answer("\r\n250-".join([f"250-{self._name}", *offered, "8BITMIME"]) + f"\r\n250 SIZE {MAX_SIZE}")
+            case "STARTTLS" if self._tls and not argument:
+                # Who spoke before the handshake may have been anybody (RFC 3207 section 4.2).
+                self._tls = self._greeted = False
+                self._forget()
+                return Answer("220 2.0.0 go ahead", "tls")
             case "MAIL":
                 return self._mail(argument)
             case "RCPT":

@@ -5,10 +5,13 @@ A mail is answered 250 once what it says is kept; while that cannot be, 451, and
 
 import asyncio
 import contextlib
+import ssl
+from typing import cast
 
 import structlog
 
 from services.mailer import notices
+from services.mailer.certificate import Certificate
 from services.mailer.dialogue import MAX_LINE, MAX_SIZE, Dialogue
 from services.mailer.notices import MAX_BYTES, Notice
 from services.mailer.reports import Reports
@@ -24,6 +27,7 @@ SESSION_S = 300.0
 """How long a connection may last, and so take over anything."""
 SILENCE_S = 60.0
 """How long to wait for a command."""
+HANDSHAKE_S = 10.0
 MAX_SESSIONS = 100
 """At a time; the next one is asked to come again."""
 MAX_AT_ONCE = 4
@@ -38,9 +42,12 @@ class TooLong(Exception):
 
 
 class Inbound:
-    def __init__(self, verp: Verp, reports: Reports) -> None:
+    """With a ``certificate`` it offers STARTTLS."""
+
+    def __init__(self, verp: Verp, reports: Reports, certificate: Certificate | None = None) -> None:
         self._verp = verp
         self._reports = reports
+        self._certificate = certificate
         self._sessions = 0
         self._at_once = asyncio.Semaphore(MAX_AT_ONCE)
         self._server: asyncio.Server | None = None
@@ -67,10 +74,11 @@ class Inbound:
         assert task is not None
         self._open.add(task)
         self._sessions += 1
+        wire = _Wire(reader, writer)
         try:
             async with asyncio.timeout(SESSION_S):
-                await self._converse(_Wire(reader, writer))
-        except (TimeoutError, ConnectionError, asyncio.IncompleteReadError, TooLong) as error:
+                await self._converse(wire)
+        except (TimeoutError, OSError, asyncio.IncompleteReadError, TooLong) as error:
             log.debug("bounce_session_broken_off", **describe(error))
         except asyncio.CancelledError:
             pass  # at the end of the process; nobody waits for this task
@@ -79,14 +87,15 @@ class Inbound:
         finally:
             self._sessions -= 1
             self._open.discard(task)
-            writer.close()
+            wire.close()
 
     async def _converse(self, wire: "_Wire") -> None:
         if self._sessions > MAX_SESSIONS:
             metrics.BOUNCE_MAILS.labels("busy").inc()
             await wire.say("421 4.3.2 too many connections")
             return
-        dialogue = Dialogue(self._verp.domain, self._knows)
+        context = self._certificate and self._certificate.context()
+        dialogue = Dialogue(self._verp.domain, self._knows, tls=context is not None)
         await wire.say(dialogue.greeting)
         then = "listen"
         while then != "close":
@@ -95,8 +104,11 @@ class Inbound:
             except TooLong:
                 await wire.say("500 5.5.2 line too long")
                 return
-            await wire.say(answer.reply)
             then = answer.then
+            if then == "tls" and context:
+                await wire.encrypt(answer.reply, context)
+                continue
+            await wire.say(answer.reply)
             if then == "data":
                 try:
                     content = await wire.content()
@@ -160,6 +172,27 @@ class _Wire:
     async def say(self, reply: str) -> None:
         self._writer.write(f"{reply}\r\n".encode("ascii"))
         await self._writer.drain()
+
+    async def encrypt(self, reply: str, context: ssl.SSLContext) -> None:
+        """Say it, and go on encrypted. What was sent ahead of the handshake is not read: anybody on the way may have put it
+        there. Raises ``OSError``, as which handshakes fail."""
+        loop = asyncio.get_running_loop()
+        cast(
+            asyncio.Transport, self._writer.transport
+        ).pause_reading()  # the handshake is for TLS to read, and may come at once
+        await self.say(reply)
+        self._read.clear()
+        self._reader = asyncio.StreamReader(limit=_CHUNK)
+        protocol = asyncio.StreamReaderProtocol(self._reader)
+        transport = await loop.start_tls(
+            self._writer.transport, protocol, context, server_side=True, ssl_handshake_timeout=HANDSHAKE_S
+        )
+        assert transport is not None
+        protocol.connection_made(transport)
+        self._writer = asyncio.StreamWriter(transport, protocol, self._reader, loop)
+
+    def close(self) -> None:
+        self._writer.close()
 
     async def line(self) -> bytes:
         """Without its line break. Raises ``TooLong``."""

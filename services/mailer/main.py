@@ -68,7 +68,7 @@ async def serve(runtime: Runtime, settings: Settings) -> None:
 
 async def _hear_of_bounces(runtime: Runtime, settings: Settings, reports: Reports) -> None:
     if (verp := parts.verp(settings)) and settings.bounce_listen:
-        inbound = Inbound(verp, reports)
+        inbound = Inbound(verp, reports, parts.certificate(settings))
         await inbound.listen(*place(settings.bounce_listen))
         runtime.on_stop("stop taking bounces", inbound.stop)
 

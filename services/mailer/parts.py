@@ -1,7 +1,10 @@
 """The mailer's parts, made from its settings."""
 
+from pathlib import Path
+
 import structlog
 
+from services.mailer.certificate import Certificate
 from services.mailer.compose import Sender
 from services.mailer.compose import sender as read_sender
 from services.mailer.composing import Letterhead
@@ -33,6 +36,14 @@ def letterhead(settings: Settings) -> Letterhead:
 
 def verp(settings: Settings) -> Verp | None:
     return Verp(settings.secret_key, domain(settings.bounce_domain)) if settings.bounce_domain else None
+
+
+def certificate(settings: Settings) -> Certificate | None:
+    if not settings.bounce_tls_dir:
+        return None
+    found = Certificate(Path(settings.bounce_tls_dir))
+    found.context()  # what is wrong with it is told at the start
+    return found
 
 
 def relays(settings: Settings, from_: Sender) -> Relays:

@@ -1,8 +1,10 @@
 """Bounces and complaints on real servers: who reports what of which mail, and what may go to the address afterwards."""
 
 import asyncio
+import ssl
 from collections.abc import Sequence
 from email.message import EmailMessage
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +17,7 @@ from shared.reports import MailReport, MailsReported, ReportMails
 from tests.support.bounces import hand_over, sample, talk, token_of
 from tests.support.command import Ran, beckon
 from tests.support.mailing import People, allowed, id_of, outcomes, publish, reaches, settled, start
-from tests.support.smtp import HANG, SmtpServer
+from tests.support.smtp import HANG, SmtpServer, certificate
 from tests.support.stack import Service, Stack, until
 
 KEY = "what seals the links of these mails"
@@ -174,6 +176,49 @@ async def test_a_complaint_stops_what_is_queued_to_the_person_whatever_the_addre
     assert await mailer.ends(queued) == [("trigger_suppressed", "consent", "suppressed: complaint")]
     people.profiles["eve"] = {"email": "ada@example.test"}
     assert await mailer.ends(await mailer.send("eve")) == [of_address("complaint")]
+
+
+async def test_bounces_come_in_over_tls_by_the_certificate_of_the_day(
+    stack: Stack, people: People, smtp: SmtpServer, tmp_path: Path
+) -> None:
+    mailer = await Mailer(stack, smtp).start(BOUNCE_TLS_DIR=str(tmp_path))
+    ada, bob = [token_of(mailer.mail(await mailer.send(person))) for person in ("ada", "bob")]
+    report, place = sample("postfix-unknown", ada), f"bounce+{ada}@{DOMAIN}"
+    assert b"STARTTLS" not in await talk(mailer.port, b"EHLO mx.example.net\r\nQUIT\r\n"), "there is no certificate yet"
+
+    _, trusted = certificate(tmp_path)
+    assert await hand_over(mailer.port, report, place, trusted=trusted) == "250 2.0.0 taken"
+    earlier = tmp_path / "earlier.crt"
+    trusted.rename(earlier)
+    _, trusted = certificate(tmp_path)
+    report, place = sample("postfix-unknown", bob), f"bounce+{bob}@{DOMAIN}"
+    with pytest.raises(ssl.SSLCertVerificationError):
+        await hand_over(mailer.port, report, place, trusted=earlier)
+    assert await hand_over(mailer.port, report, place, trusted=trusted) == "250 2.0.0 taken"
+    assert await mailer.ends(await mailer.send("bob")) == [of_address("hard bounce")]
+
+    (tmp_path / "tls.key").write_text("no key")
+    assert await hand_over(mailer.port, report, place, trusted=trusted) == "250 2.0.0 taken", "the one before it stays"
+    assert mailer.service
+    assert len(mailer.service.logged("certificate_unusable")) == 2, "when there was none, and when it was broken"
+
+
+async def test_what_was_sent_ahead_of_a_handshake_is_not_heard(
+    stack: Stack, people: People, smtp: SmtpServer, tmp_path: Path
+) -> None:
+    """CVE-2011-0411: who is between two servers could put words into the mouth of one of them."""
+    context = ssl.create_default_context(cafile=certificate(tmp_path)[1])
+    mailer = await Mailer(stack, smtp).start(BOUNCE_TLS_DIR=str(tmp_path))
+    reader, writer = await asyncio.open_connection("127.0.0.1", mailer.port)
+    writer.write(b"EHLO mx.example.net\r\nSTARTTLS\r\nEHLO eve.example.net\r\nMAIL FROM:<eve@example.net>\r\n")
+    clear = await asyncio.wait_for(reader.readuntil(b"220 2.0.0 go ahead\r\n"), 10)
+    assert b"250-STARTTLS\r\n" in clear
+    await writer.start_tls(context, server_hostname="127.0.0.1")
+    writer.write(b"RCPT TO:<ada@example.test>\r\nMAIL FROM:<>\r\nEHLO mx.example.net\r\nSTARTTLS\r\nQUIT\r\n")
+    replies = (await asyncio.wait_for(reader.read(), 10)).splitlines()
+    writer.close()
+    assert [reply[:4] for reply in replies] == [b"503 ", b"503 ", b"250-", b"250-", b"250 ", b"500 ", b"221 "]
+    assert b"250-STARTTLS" not in replies
 
 
 async def test_nobody_is_suppressed_by_a_bounce_that_is_made_up(mailer: Mailer, stack: Stack) -> None:

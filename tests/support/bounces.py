@@ -1,6 +1,7 @@
 """Mail servers that report: what they hand over is a sample with the token of a mail of ours in it."""
 
 import asyncio
+import ssl
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -18,9 +19,17 @@ def token_of(mail: EmailMessage) -> str:
     return str(mail["CFBL-Feedback-ID"])
 
 
-async def hand_over(port: int, content: bytes, *recipients: str, sender: str = "") -> str:
-    """What a whole conversation ends with: the reply to the content, or the refusal before it."""
-    client = SMTP(hostname="127.0.0.1", port=port, timeout=10, local_hostname="mx.example.net", start_tls=False)
+async def hand_over(port: int, content: bytes, *recipients: str, sender: str = "", trusted: Path | None = None) -> str:
+    """What a whole conversation ends with: the reply to the content, or the refusal before it. Over TLS if there is one who is
+    ``trusted``."""
+    client = SMTP(
+        hostname="127.0.0.1",
+        port=port,
+        timeout=10,
+        local_hostname="mx.example.net",
+        start_tls=trusted is not None,
+        tls_context=ssl.create_default_context(cafile=trusted) if trusted else None,
+    )
     await client.connect()
     try:
         await client.mail(sender)

@@ -235,7 +235,7 @@ def certificate(folder: Path, *, host: str = "127.0.0.1") -> tuple[ssl.SSLContex
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(host))]), critical=False)
         .sign(key, SHA256())
     )
-    trusted, secret = folder / "smtp.crt", folder / "smtp.key"
+    trusted, secret = folder / "tls.crt", folder / "tls.key"
     trusted.write_bytes(made.public_bytes(Encoding.PEM))
     secret.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

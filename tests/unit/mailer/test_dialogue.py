@@ -34,6 +34,19 @@ def test_a_bounce_is_taken() -> None:
     assert server.command(b"quit").then == "close"
 
 
+def test_tls_is_offered_once_and_begins_everything_anew() -> None:
+    assert dialogue().command(b"STARTTLS").reply.startswith("500"), "it has no certificate"
+    server = Dialogue("b.example", lambda address: True, tls=True)
+    assert "250-STARTTLS\r\n" in server.command(b"EHLO mx.example").reply
+    say(server, "MAIL FROM:<>", f"RCPT TO:<{OURS}>")
+    assert server.command(b"STARTTLS now").reply.startswith("500")
+    assert server.command(b"starttls") == ("220 2.0.0 go ahead", "tls")
+    assert server.recipients == []
+    assert say(server, "MAIL FROM:<>") == ["503 5.5.1"], "nobody has said hello yet"
+    assert "STARTTLS" not in server.command(b"EHLO mx.example").reply
+    assert server.command(b"STARTTLS").reply.startswith("500")
+
+
 def test_mail_for_anybody_else_is_refused_and_whoever_goes_on_guessing_is_sent_away() -> None:
     server = dialogue()
     say(server, "EHLO x", "MAIL FROM:<eve@example.net>")
