@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from typing import Any
+from unicodedata import category
 
 LONGEST = 10_000
 """Characters of one text."""
@@ -17,6 +18,26 @@ DEEPEST = 8
 _ACTING = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
 )
+
+JOINERS = frozenset("\u200c\u200d")
+"""Of no width, and yet of meaning: Persian and Indic scripts part and join letters by them, and they make one emoji of several."""
+
+
+def readable(text: str) -> bool:
+    """Whether every character of it shows, or shapes one that does."""
+    return text.isprintable() or all(char.isprintable() or char in JOINERS for char in text)
+
+
+def one_line(text: str) -> str:
+    """Without line breaks, and without any character that does not show."""
+    if not text.isprintable():
+        text = "".join(char if readable(char) else _instead(char) for char in text)
+    return " ".join(text.split())
+
+
+def _instead(char: str) -> str:
+    """Nothing, as of a soft hyphen, where what stands beside it belongs together."""
+    return "" if category(char) == "Cf" else " "
 
 
 class Cleaner:

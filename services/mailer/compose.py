@@ -15,6 +15,7 @@ from email.utils import format_datetime, formataddr, parseaddr
 from msgspec import Struct
 
 from services.mailer.address import To, normal
+from services.mailer.cleaning import one_line
 from services.mailer.words import encoded
 from shared.clock import Instant, rfc3339, to_datetime
 
@@ -120,4 +121,4 @@ def _part(boundary: str, kind: str, text: str) -> bytes:
 def _one_line(text: str) -> str:
     """Without control characters, and without the encoded words of a stranger (``=?utf-8?q?=0D=0ABcc:…?=``): nobody who
     reads the header may find a line break in it."""
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split()).replace("=?", "= ?")
+    return one_line(text).replace("=?", "= ?")

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct, structs
 
+from services.mailer.cleaning import readable
 from services.mailer.products import described
 from shared.clock import Instant
 from shared.messages import Event, Properties
@@ -74,7 +75,7 @@ def identity(properties: Properties) -> str | None:
     if isinstance(given, bool) or not isinstance(given, str | int):
         return None
     product_id = " ".join(str(given).split())
-    return product_id if 0 < len(product_id) <= LONGEST_ID and product_id.isprintable() else None
+    return product_id if 0 < len(product_id) <= LONGEST_ID and readable(product_id) else None
 
 
 def told(properties: Properties) -> Facts:
@@ -140,7 +141,7 @@ def _from_a_browser(row: Row, facts: Facts, event: Event) -> Row:
 
 def _on_own_pages(facts: Facts, hosts: Set[str]) -> Facts | None:
     """What a browser may say of a product: nothing of one without a name, or whose page is not the shop's."""
-    if not facts.name or not facts.name.isprintable() or host(facts.url) not in hosts:
+    if not facts.name or not readable(facts.name) or host(facts.url) not in hosts:
         return None
     image_url = facts.image_url if host(facts.image_url) in hosts else None
     return structs.replace(facts, image_url=image_url, availability=None, stock=None)

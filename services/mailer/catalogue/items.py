@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 from services.mailer.catalogue.facts import LONGEST_ID, Facts, availability
+from services.mailer.cleaning import readable
 from services.mailer.money import amount
 from services.mailer.products import web_url
 from shared.messages import Properties
@@ -46,7 +47,7 @@ def _text(name: str, value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError(f"{name}: expected a text or a number")
     text = " ".join(str(value).split())
-    if not text.isprintable():
+    if not readable(text):
         raise ValueError(f"{name}: holds a character that cannot be shown")
     return text
 

@@ -54,6 +54,18 @@ def test_a_whole_mail() -> None:
 
 
 @pytest.mark.parametrize(
+    ("subject", "read"),
+    [
+        ("می\u200cخواهید؟ 👨\u200d👩\u200d👧", "می\u200cخواهید؟ 👨\u200d👩\u200d👧"),
+        ("Donau\u00addampf\u202eschiff", "Donaudampfschiff"),
+        ("one\ttwo\u2028three\x00four", "one two three four"),
+    ],
+)
+def test_a_subject_keeps_what_shapes_letters_and_nothing_else_that_does_not_show(subject: str, read: str) -> None:
+    assert parsed(mail(subject))["Subject"] == read
+
+
+@pytest.mark.parametrize(
     "name",
     [
         "Ada\r\nBcc: eve@example.test",

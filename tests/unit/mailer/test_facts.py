@@ -118,6 +118,11 @@ class TestBrowsers:
     def test_they_tell_only_of_products_with_a_name_on_the_shops_own_pages(self, more: dict[str, Any]) -> None:
         assert after(*(event(person, **more) for person in "abc")) is None
 
+    def test_a_name_may_hold_what_shapes_its_letters(self) -> None:
+        facts = after(*(event(person, name="کتاب\u200cها") for person in "abc"))
+        assert facts is not None
+        assert facts.name == "کتاب\u200cها"
+
     def test_a_picture_from_elsewhere_is_left_out(self) -> None:
         facts = after(*(event(person, image_url="https://evil.test/x.jpg") for person in "abc"))
         assert facts is not None

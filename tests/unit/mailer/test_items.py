@@ -38,6 +38,10 @@ def test_an_item_is_read_whole() -> None:
     assert read({"product_id": "k", "name": "K", "price": "", "stock": None}) == ("k", Facts("K"))
 
 
+def test_a_name_may_hold_what_shapes_its_letters() -> None:
+    assert read({"product_id": "k", "name": "کتاب\u200cها 👩\u200d🍳"})[1].name == "کتاب\u200cها 👩\u200d🍳"
+
+
 @pytest.mark.parametrize(
     ("word", "meant"),
     [
