@@ -48,6 +48,13 @@ async def entries(page: Page) -> list[str]:
     return await page.evaluate("Object.keys(localStorage).filter(name => name.startsWith('beckon.e.'))")  # type: ignore[no-any-return]
 
 
+async def all_sent(page: Page) -> None:
+    async def none_waits() -> bool:
+        return await entries(page) == []
+
+    await until(none_waits)
+
+
 # --- What happens -----------------------------------------------------------------------------------------------------
 
 
@@ -176,6 +183,7 @@ async def test_offline_then_online(browser: Browser, site: Site, tracker: Tracke
     context = await browser.new_context()
     page = await visit(context, f"{site.url}/")
     await events(tracker, "page_viewed")
+    await all_sent(page)
     await context.set_offline(True)
     for number in range(3):
         await call(page, "track", "product_viewed", {"number": number})
@@ -184,10 +192,7 @@ async def test_offline_then_online(browser: Browser, site: Site, tracker: Tracke
     found = await events(tracker, "page_viewed", *["product_viewed"] * 3)
     assert sorted(each.properties.get("number", -1) for each in found) == [-1, 0, 1, 2]
 
-    async def gone() -> bool:
-        return await entries(page) == []
-
-    await until(gone)
+    await all_sent(page)
 
 
 async def test_what_a_page_could_not_send_the_next_one_does(browser: Browser, site: Site, tracker: Tracker) -> None:
@@ -196,6 +201,7 @@ async def test_what_a_page_could_not_send_the_next_one_does(browser: Browser, si
     context = await browser.new_context()
     page = await visit(context, f"{site.url}/")
     await events(tracker, "page_viewed")
+    await all_sent(page)
     assert tracker.service
     tracker.service.process.send(signal.SIGSTOP)
     await call(page, "track", "added_to_cart", {"product_id": "p1"})
