@@ -1,7 +1,6 @@
 """What the mailer reads from its environment."""
 
 from functools import partial
-from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -55,7 +54,7 @@ class Settings(Common, frozen=True, kw_only=True):
     bounce_listen: str = ""
     """Where mail for ``BOUNCE_DOMAIN`` comes in, like ``0.0.0.0:2525``; empty: nowhere in this process."""
     bounce_tls_dir: str = ""
-    """A folder with ``tls.crt`` and ``tls.key``, with which that place offers STARTTLS; they are read again when they change."""
+    """A folder with ``tls.crt`` and ``tls.key``, with which that place offers STARTTLS; they may come, and change, at any time."""
     mail_provider: Provider | Literal[""] = ""
     """Whose SMTP server it is, so that its webhooks name the mail: ``sendgrid``, ``postmark`` or ``mailgun``."""
     smtp_pool: int = 8
@@ -107,8 +106,6 @@ class Settings(Common, frozen=True, kw_only=True):
             raise ValueError("BOUNCE_LISTEN needs BOUNCE_DOMAIN, whose mail it takes")
         if self.bounce_listen:
             check("BOUNCE_LISTEN", partial(place, self.bounce_listen))
-        if self.bounce_tls_dir and not Path(self.bounce_tls_dir).is_dir():
-            raise ValueError(f"BOUNCE_TLS_DIR: there is no folder {self.bounce_tls_dir}")
         for address in self.test_recipients:
             check("TEST_RECIPIENTS", partial(normal, address))
         for name in ("smtp_pool", "concurrency", "domain_concurrency"):
