@@ -121,7 +121,7 @@ async def test_killed_and_started_again_it_loses_and_doubles_nothing(
 ) -> None:
     path = history(tmp_path / "history.ndjson")
     for rows in (3_000, 9_000):
-        running = await start(path, "--rate", "8000")
+        running = await start(path, "--rate", "4000")
         await running.has_stored(rows)
         assert await running.end(signal.SIGKILL) == -signal.SIGKILL
         assert progress(path)["rows"] < EVENTS
@@ -155,7 +155,7 @@ async def test_stopped_by_its_user_it_says_how_to_go_on_and_does(
     tracker: Tracker, start: Start, tmp_path: Path
 ) -> None:
     path = history(tmp_path / "history.ndjson")
-    running = await start(path, "--rate", "5000")
+    running = await start(path, "--rate", "500")
     await running.has_stored(1)
     assert await running.end(signal.SIGINT) == 130
     rows = progress(path)["rows"]
