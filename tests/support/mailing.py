@@ -175,3 +175,7 @@ async def reaches(stack: Stack, trigger: Trigger, status: str, within_s: float =
 
 def id_of(trigger: Trigger) -> str:
     return f"<{trigger.id}@example.test>"
+
+
+async def hanging(smtp: SmtpServer, count: int) -> bool:
+    return smtp.waiting == count

@@ -51,3 +51,10 @@ async def person(stack: Stack, key: str) -> Person:
     found = await until(ask)
     assert found is not None
     return found.person
+
+
+async def remembers(stack: Stack, key: str, events: int) -> None:
+    async def check() -> bool:
+        return len((await person(stack, key)).history) == events
+
+    await until(check, what=f"{key} has {events} events")

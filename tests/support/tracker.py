@@ -67,3 +67,7 @@ async def events(tracker: Tracker, *names: str, within_s: float = 10) -> list[Ev
     except AssertionError:
         found = [each.name for each in await tracker.stored()]
         raise AssertionError(f"stored {found}, expected {list(names)}") from None
+
+
+def added(person: str = "u1", **fields: Any) -> dict[str, Any]:
+    return {"user_id": person, "event": "Product Added", **fields}

@@ -7,6 +7,7 @@ from shared import subjects
 from shared.bus import Outgoing, encode
 from shared.clock import SystemClock
 from shared.messages import (
+    Event,
     HistoryEvent,
     SendWebhook,
     Stamps,
@@ -14,8 +15,12 @@ from shared.messages import (
     Trigger,
     WebhookAction,
 )
-from tests.support.receiver import SECRET
-from tests.support.stack import Service, Stack
+from shared.webhooks import (
+    GetWebhook,
+    WebhookFound,
+)
+from tests.support.receiver import SECRET, Receiver
+from tests.support.stack import Service, Stack, until
 
 _ids = itertools.count(1)
 
@@ -55,3 +60,44 @@ async def publish(stack: Stack, *triggers: Trigger, attempt: str = "") -> None:
     throttle = await stack.bus("throttle")
     messages = [Outgoing(subjects.SENDS_WEBHOOK, encode(SendWebhook(t)), f"{t.id}.webhook{attempt}") for t in triggers]
     assert not any(await throttle.publish_many(messages))
+
+
+async def outcomes(stack: Stack) -> dict[str, Event]:
+    """What was told, by trigger: one event each, or this fails."""
+    events = await stack.messages(subjects.EVENTS, Event)
+    found = {event.properties["trigger_id"]: event for event in events}
+    assert len(found) == len(events)
+    return found
+
+
+async def ended(stack: Stack, *triggers: Trigger, within_s: float = 10) -> list[Event]:
+    async def check() -> dict[str, Event]:
+        found = await outcomes(stack)
+        return found if all(trigger.id in found for trigger in triggers) else {}
+
+    found = await until(check, within_s=within_s, what=f"{len(triggers)} webhooks ended")
+    return [found[trigger.id] for trigger in triggers]
+
+
+async def ask(stack: Stack, subject: str, request: Any, reply: Any) -> Any:
+    return await (await stack.bus("operator")).request(subject, request, reply)
+
+
+async def found(stack: Stack, trigger: Trigger) -> WebhookFound:
+    answer: WebhookFound = await ask(stack, subjects.WEBHOOKS_GET, GetWebhook(trigger.id), WebhookFound)
+    return answer
+
+
+async def reaches(stack: Stack, trigger: Trigger, status: str, attempts: int) -> WebhookFound:
+    async def check() -> WebhookFound | None:
+        answer = await found(stack, trigger)
+        state = answer.webhook and (answer.webhook.status, answer.webhook.attempts)
+        return answer if state == (status, attempts) else None
+
+    answer = await until(check, what=f"{trigger.id} is {status} after {attempts} attempts")
+    assert answer is not None
+    return answer
+
+
+async def arrived(receiver: Receiver, count: int) -> bool:
+    return len(receiver.received) >= count
