@@ -6,7 +6,7 @@ acknowledged, and a redelivery, which would overtake what came after it, cannot 
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 import structlog
@@ -17,6 +17,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from shared import metrics
 from shared.bus import Bus
 from shared.clock import Instant, rfc3339
+from shared.errors import Unavailable
 from shared.pull import Pull, delivery
 
 log = structlog.get_logger()
@@ -28,23 +29,37 @@ class Received(NamedTuple):
     msg: Msg
 
 
+async def _surely() -> bool:
+    return True
+
+
 class OrderedReader:
     """``through`` is the last sequence received (or the position it began at). ``on_arrival`` is called on each message
-    that comes in; ``first`` and ``drop`` give them out. After a gap, an error or silence it begins again behind ``through``."""
+    that comes in; ``first`` and ``drop`` give them out. After a gap, an error or silence it begins again behind ``through``, if
+    the stream ``agrees`` that what was given out is in it; if not, it is ``astray`` and reads no more."""
 
     def __init__(
-        self, bus: Bus, stream: str, subject: str, position: int, window: int, on_arrival: Callable[[], None]
+        self,
+        bus: Bus,
+        stream: str,
+        subject: str,
+        position: int,
+        window: int,
+        on_arrival: Callable[[], None],
+        agrees: Callable[[], Awaitable[bool]] = _surely,
     ) -> None:
         self._bus = bus
         self._stream = stream
         self._subject = subject
         self._window = window
         self._on_arrival = on_arrival
+        self._agrees = agrees
         self._buffer: deque[Received] = deque()
         self._pull: Pull | None = None
         self._expected = 1
         self._stale = False
         self._restart: asyncio.Task[None] | None = None
+        self.astray = False
         self.through = position
         self.since: Instant | None = None
         """Begin at this time instead, where sequences are not to be trusted; until the first message is received."""
@@ -62,6 +77,11 @@ class OrderedReader:
             inactive_threshold=30,
         )
         await self._bus.nc.jetstream(timeout=2).add_consumer(self._stream, config)
+        # Asked when there is a consumer, which does not outlive a server that starts again with less than it had.
+        if self._restart and not await self._agrees():
+            self.astray = True
+            self._on_arrival()
+            return
         self._expected, self._stale = 1, False
         self._pull = Pull(self._bus, self._stream, name, self._window, self._receive, self._lost)
         await self._pull.start()
@@ -123,7 +143,7 @@ class OrderedReader:
                 await self.start()
                 self._restart = None
                 return
-            except (NatsError, TimeoutError, OSError) as error:
+            except (NatsError, Unavailable, TimeoutError, OSError) as error:
                 log.warning("reader_waits", subject=self._subject, error=str(error) or type(error).__name__)
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, 1.0)

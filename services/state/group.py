@@ -206,6 +206,8 @@ class Group:
 
     async def _take_turn(self) -> None:
         now = self._clock.now()
+        if astray := [partition.id for partition in self._partitions.values() if partition.reader.astray]:
+            raise Unavailable(f"the stream has not what was read of partitions {astray}")
         if self._partitions and now >= self._loaded_until - self._horizon // 2:
             await self._load_timers(list(self._partitions), self._loaded_until, now + self._horizon)
             self._loaded_until = now + self._horizon

@@ -41,11 +41,13 @@ class Partition:
         self._bus = bus
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._subject = subjects.partition_events(claim.id)
-        self.reader = OrderedReader(bus, subjects.EVENTS, self._subject, claim.checkpoint, WINDOW, on_arrival)
+        self.reader = OrderedReader(
+            bus, subjects.EVENTS, self._subject, claim.checkpoint, WINDOW, on_arrival, self._agrees
+        )
 
     async def open(self) -> None:
         """Begin to read behind the checkpoint. Raises ``nats.errors.Error`` or ``BusUnavailable`` if that fails now."""
-        if self.taken and not await self._agrees():
+        if not await self._agrees():
             metrics.STREAM_TAIL_LOST.inc()
             log.error("stream_tail_lost", partition=self.id, checkpoint=self.taken)
             await self._rewind()
@@ -59,7 +61,8 @@ class Partition:
             self.reader.since = self.taken_time
             self.committed = self.taken = 0
         else:
-            self.committed = self.taken = self.reader.through = found[0] if found else 0
+            at, self.taken_time = found or (0, None)
+            self.committed = self.taken = self.reader.through = at
 
     async def close(self) -> None:
         await self.reader.stop()
@@ -92,12 +95,17 @@ class Partition:
             await waiting
 
     async def _agrees(self) -> bool:
-        """Whether the stream still has, at the checkpoint, the message that was there; or has let go of it by age."""
-        found = await self._message({"seq": self.taken})
-        if found:
-            return found[1] == self.taken_time
-        state = (await self._bus.nc.jetstream(timeout=2).stream_info(subjects.EVENTS)).state
-        return state.last_seq >= self.taken
+        """Whether the stream still has, where it was taken last, the message that was there; or has let go of it by age."""
+        taken, time = self.taken, self.taken_time
+        if not taken:
+            return True
+        if (found := await self._message({"seq": taken})) is None:
+            state = (await self._bus.nc.jetstream(timeout=2).stream_info(subjects.EVENTS)).state
+            if state.last_seq < taken:
+                return False
+            # It is old; unless another has come there between the two questions.
+            found = await self._message({"seq": taken})
+        return found is None or found[1] == time
 
     async def _message(self, query: dict[str, object]) -> tuple[int, Instant] | None:
         try:
