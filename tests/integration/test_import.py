@@ -74,7 +74,9 @@ Start = Callable[..., Awaitable[Running]]
 
 @pytest.fixture
 async def start(tracker: Tracker) -> AsyncIterator[Start]:
-    """With the tracker and the key from the environment."""
+    """With the tracker and the key from the environment. Tests that run in the background may have been told to ignore SIGINT,
+    as ``nohup`` does, and with them whatever they start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     environment = {**os.environ, "TRACKER_URL": tracker.url, "SECRET_KEYS": f"sha256:{'0' * 64}, {SECRET}"}
     started: list[Running] = []
 
@@ -94,6 +96,7 @@ async def start(tracker: Tracker) -> AsyncIterator[Start]:
     for running in started:
         if running.process.returncode is None:
             await running.end(signal.SIGKILL)
+    signal.signal(signal.SIGINT, before)
 
 
 def progress(path: Path) -> dict[str, Any]:
