@@ -16,7 +16,7 @@ MAX_FAULTS = 5
 """Commands refused; whoever tries addresses has no more tries."""
 MAX_RECIPIENTS = 10
 
-_COMMAND = re.compile(r"([A-Za-z]{4}|STARTTLS)(?: +(.*))?", re.IGNORECASE)
+_COMMAND = re.compile(r"([A-Z]{4}|STARTTLS)(?: +(.*))?", re.IGNORECASE)
 _PATH = re.compile(r"<(?:@[^<>:]*:)?([^<>\s]*)>(?: .*)?")
 
 
@@ -70,8 +70,8 @@ class Dialogue:
                 self._forget()
                 if verb == "HELO":
                     return Answer(f"250 {self._name}")
-                offered = ["STARTTLS"] if self._tls else []
-                return Answer("\r\n250-".join([f"250-{self._name}", *offered, "8BITMIME"]) + f"\r\n250 SIZE {MAX_SIZE}")
+                said = [self._name, *(["STARTTLS"] if self._tls else []), "8BITMIME"]
+                return Answer("".join(f"250-{line}\r\n" for line in said) + f"250 SIZE {MAX_SIZE}")
             case "STARTTLS" if self._tls and not argument:
                 # Who spoke before the handshake may have been anybody (RFC 3207 section 4.2).
                 self._tls = self._greeted = False

@@ -177,16 +177,13 @@ class _Wire:
         """Say it, and go on encrypted. What was sent ahead of the handshake is not read: anybody on the way may have put it
         there. Raises ``OSError``, as which handshakes fail."""
         loop = asyncio.get_running_loop()
-        cast(
-            asyncio.Transport, self._writer.transport
-        ).pause_reading()  # the handshake is for TLS to read, and may come at once
+        clear = cast(asyncio.Transport, self._writer.transport)
+        clear.pause_reading()  # the handshake is for TLS to read, and may come at once
         await self.say(reply)
         self._read.clear()
         self._reader = asyncio.StreamReader(limit=_CHUNK)
         protocol = asyncio.StreamReaderProtocol(self._reader)
-        transport = await loop.start_tls(
-            self._writer.transport, protocol, context, server_side=True, ssl_handshake_timeout=HANDSHAKE_S
-        )
+        transport = await loop.start_tls(clear, protocol, context, server_side=True, ssl_handshake_timeout=HANDSHAKE_S)
         assert transport is not None
         protocol.connection_made(transport)
         self._writer = asyncio.StreamWriter(transport, protocol, self._reader, loop)

@@ -15,7 +15,7 @@ from services.mailer.endings import Ending, refused_address, suppressed
 from services.mailer.suppressions import Suppressions
 from shared.bus import Bus
 from shared.clock import SECOND, Clock, Duration, Instant
-from shared.messages import Stamps, Trigger
+from shared.messages import Person, Stamps, Trigger
 from shared.questions import no_longer_true, not_wanted, who_is
 
 STALE: Duration = SECOND
@@ -68,11 +68,11 @@ class Preparing:
         admit(to.domain)
         stamps = trigger.stamps
         if trigger.terms.verify:
-            if reason := await no_longer_true(self._bus, trigger, person, self._clock.now()):
-                return suppressed(trigger, self._clock.now(), "verify", reason)
+            if untrue := await self._untrue(trigger, person):
+                return untrue
             stamps = structs.replace(stamps, verified=self._clock.now())
-        if refusal := await not_wanted(self._bus, trigger):
-            return suppressed(trigger, self._clock.now(), "consent", refusal)
+        if unwanted := await self._unwanted(trigger):
+            return unwanted
         at = self._clock.now()
         made = await self._composer.compose(trigger, person, to)
         if not isinstance(made, Composed):
@@ -86,8 +86,14 @@ class Preparing:
         """What has come up against a mail since it was made ready. Raises ``Unavailable``."""
         if trigger.terms.verify and self.stale(ready):
             person = (await who_is(self._bus, trigger.person)).person
-            if reason := await no_longer_true(self._bus, trigger, person, self._clock.now()):
-                return suppressed(trigger, self._clock.now(), "verify", reason)
-        if refusal := await not_wanted(self._bus, trigger):
-            return suppressed(trigger, self._clock.now(), "consent", refusal)
-        return None
+            if untrue := await self._untrue(trigger, person):
+                return untrue
+        return await self._unwanted(trigger)
+
+    async def _untrue(self, trigger: Trigger, person: Person) -> Ending | None:
+        reason = await no_longer_true(self._bus, trigger, person, self._clock.now())
+        return suppressed(trigger, self._clock.now(), "verify", reason) if reason else None
+
+    async def _unwanted(self, trigger: Trigger) -> Ending | None:
+        refusal = await not_wanted(self._bus, trigger)
+        return suppressed(trigger, self._clock.now(), "consent", refusal) if refusal else None

@@ -20,7 +20,7 @@ def test_the_demo_meets_its_expectations(tmp_path: Path) -> None:
     assert not list(folder.glob("beckon-demo-*")), "nothing stays behind"
 
 
-def run(folder: Path) -> "subprocess.CompletedProcess[str]":
+def run(folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "services.local", "demo"],
         env={**os.environ, "TMPDIR": str(folder)},

@@ -16,7 +16,7 @@ from shared.messages import Event, Trigger
 from shared.reports import MailReport, MailsReported, ReportMails
 from tests.support.bounces import hand_over, sample, talk, token_of
 from tests.support.command import Ran, beckon
-from tests.support.mailing import People, allowed, id_of, outcomes, publish, reaches, settled, start
+from tests.support.mailing import People, allowed, hanging, id_of, outcomes, publish, reaches, settled, start
 from tests.support.smtp import HANG, SmtpServer, certificate
 from tests.support.stack import Service, Stack, until
 
@@ -117,11 +117,7 @@ async def test_an_address_that_bounces_while_a_mail_is_on_its_way_gets_no_conten
     mailer.smtp.answer("RCPT", HANG)
     second = allowed()
     await publish(stack, second)
-
-    async def hangs() -> bool:
-        return mailer.smtp.waiting == 1
-
-    await until(hangs)
+    await until(lambda: hanging(mailer.smtp, 1))
     assert (await mailer.bounce("exchange-unknown", first)).startswith("250")
     mailer.smtp.release()
     await settled(stack)

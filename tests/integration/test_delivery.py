@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,18 @@ from shared import subjects
 from shared.clock import SECOND, SystemClock
 from shared.dkim import DkimKey, record, written
 from shared.messages import EmailAction, Event, Terms, Trigger
-from tests.support.mailing import People, allowed, id_of, outcome_of, publish, reaches, settled, start, status_of
+from tests.support.mailing import (
+    People,
+    allowed,
+    hanging,
+    id_of,
+    outcome_of,
+    publish,
+    reaches,
+    settled,
+    start,
+    status_of,
+)
 from tests.support.smtp import CUT, DATA, DROP, GO, HANG, MAIL, RCPT, SmtpServer, certificate
 from tests.support.stack import Service, Stack, until
 
@@ -327,11 +339,7 @@ async def test_a_mailer_that_dies_over_it_leaves_it_to_the_next(stack: Stack, pe
     await publish(stack, trigger)
     for times in (1, 2):
         victim: Service = await start(stack, smtp)
-
-        async def hangs(times: int = times) -> bool:
-            return smtp.waiting == times
-
-        await until(hangs)
+        await until(partial(hanging, smtp, times))
         await victim.kill()
     await start(stack, smtp)
     await settled(stack)

@@ -1,9 +1,5 @@
 """A partition and a stream that has not all it had: what was read and is gone is noticed, and nothing new is taken for it."""
 
-import shutil
-from collections.abc import Callable
-from pathlib import Path
-
 from services.state.partition import Partition
 from services.state.rows import Claim
 from shared.clock import SECOND, Instant, SystemClock
@@ -40,30 +36,14 @@ async def take(partition: Partition, count: int) -> list[int]:
     return found
 
 
-async def kept(stack: Stack, folder: Path) -> Callable[[], None]:
-    """Stop NATS, and remember what it holds; what is returned brings that back."""
-    await stack.nats.stop()
-    now, then = folder / "nats" / "jetstream", folder / "older"
-    shutil.copytree(now, then)
-
-    def bring_back() -> None:
-        shutil.rmtree(now)
-        shutil.copytree(then, now)
-
-    return bring_back
-
-
-async def test_a_reader_that_begins_again_reads_no_other_stream(stack: Stack, tmp_path: Path) -> None:
+async def test_a_reader_that_begins_again_reads_no_other_stream(stack: Stack) -> None:
     partition = await opened(stack)
     await publish(stack, 5)
     assert await take(partition, 5) == [1, 2, 3, 4, 5]
-    bring_back = await kept(stack, tmp_path)
-    await stack.nats.restart()
+    await stack.keep_streams()
     await publish(stack, 5)
     assert await take(partition, 5) == [6, 7, 8, 9, 10]
-    await stack.nats.stop()
-    bring_back()
-    await stack.nats.restart()
+    await stack.lose_streams()
     await publish(stack, 8)
 
     async def astray() -> bool:

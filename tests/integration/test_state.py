@@ -1,7 +1,6 @@
 """The actor loop on real servers, with scripted verdicts: each event once, each timer on time, each trigger published."""
 
 import asyncio
-import shutil
 import signal
 from pathlib import Path
 
@@ -311,43 +310,27 @@ async def test_it_goes_on_where_it_was_when_nats_comes_back(stack: Stack, script
     await committed(stack, 20)
 
 
-async def test_a_stream_that_lost_its_tail_raises_an_alarm_and_skips_no_new_event(
-    stack: Stack, script: Script, tmp_path: Path
-) -> None:
+async def test_a_stream_that_lost_its_tail_raises_an_alarm_and_skips_no_new_event(stack: Stack, script: Script) -> None:
     state = await stack.start("state")
     await stack.publish(*(event("x") for _ in range(5)))
     await committed(stack, 5)
-    await stack.nats.stop()
-    older = tmp_path / "older"
-    shutil.copytree(tmp_path / "nats" / "jetstream", older)
-    await stack.nats.restart()
+    await stack.keep_streams()
     await stack.publish(*(event("y") for _ in range(5)))
     await committed(stack, 10)
-    await stack.nats.stop()
-    shutil.rmtree(tmp_path / "nats" / "jetstream")
-    shutil.copytree(older, tmp_path / "nats" / "jetstream")
-    await stack.nats.restart()
+    await stack.lose_streams()
     await stack.publish(*(event("z") for _ in range(8)))
     await committed(stack, 18)
     assert state.metric("beckon_stream_tail_lost_total") >= 1
 
 
-async def test_a_timer_of_a_partition_whose_newest_messages_were_lost_still_fires(
-    stack: Stack, script: Script, tmp_path: Path
-) -> None:
+async def test_a_timer_of_a_partition_whose_newest_messages_were_lost_still_fires(stack: Stack, script: Script) -> None:
     await stack.start("state")
     await stack.publish(event("x"))
     await committed(stack, 1)
-    await stack.nats.stop()
-    older = tmp_path / "older"
-    shutil.copytree(tmp_path / "nats" / "jetstream", older)
-    await stack.nats.restart()
+    await stack.keep_streams()
     await stack.publish(wake(4 * SECOND))
     await committed(stack, 2)
-    await stack.nats.stop()
-    shutil.rmtree(tmp_path / "nats" / "jetstream")
-    shutil.copytree(older, tmp_path / "nats" / "jetstream")
-    await stack.nats.restart()
+    await stack.lose_streams()
     await triggers(stack, 1)
 
 

@@ -8,11 +8,7 @@ from tests.support.command import Ran, beckon
 from tests.support.stack import ROOT, Stack
 
 RULES = ROOT / "examples/rules"
-
-
 CART = (RULES / "cart-abandonment.yaml").read_text(encoding="utf-8")
-
-
 NOT_RUNNING = "beckon: the rule-evaluator does not answer: it is not running\n"
 
 

@@ -12,11 +12,7 @@ from services.throttle.policy import Policy
 from shared.clock import MINUTE, SECOND, Instant, rfc3339
 
 BEGIN = 1_769_850_000 * SECOND  # 2026-01-31T09:00:00Z
-
-
 HALF = 30 * MINUTE
-
-
 CART = """\
 id: cart
 when:
@@ -27,11 +23,7 @@ when:
 throttle: {category: nudge}
 action: {email: {template: t}}
 """
-
-
 ONCE = "id: once\nwhen: {event: a, count: {gte: 2}}\naction: {email: {template: t}}\n"
-
-
 EVERY = "id: every\nwhen: {event: a, within: 1s}\nthrottle: {category: news}\naction: {email: {template: t}}\n"
 
 

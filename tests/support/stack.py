@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import sys
 import urllib.error
@@ -210,6 +211,24 @@ class Stack:
             with contextlib.suppress(NotFoundError):  # taken meanwhile
                 found.append(await js.get_msg(stream, sequence))
         return found
+
+    async def keep_streams(self) -> None:
+        """NATS starts again, and what it holds is kept aside."""
+        now, then = self._streams()
+        await self.nats.stop()
+        shutil.copytree(now, then)
+        await self.nats.restart()
+
+    async def lose_streams(self) -> None:
+        """NATS starts again with what was kept: whatever it has acknowledged since is gone."""
+        now, then = self._streams()
+        await self.nats.stop()
+        shutil.rmtree(now)
+        shutil.copytree(then, now)
+        await self.nats.restart()
+
+    def _streams(self) -> tuple[Path, Path]:
+        return self.folder / "nats" / "jetstream", self.folder / "older"
 
     async def close(self) -> None:
         for service in reversed(self.services):

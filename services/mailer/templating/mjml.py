@@ -25,7 +25,6 @@ DEEPEST = 60
 _BLOCKS = frozenset({"if", "unless", "case", "for", "tablerow", "capture"})
 _BETWEEN = frozenset({"else", "elsif", "when"})
 _BEYOND = re.compile(r"[^\x00-\x7f]+|\\+")
-_TITLES = frozenset({"mj-title", "mj-preview", "mj-style", "mj-accordion-title"})
 _INVISIBLE = frozenset({"comment", "#", "doc"})
 _STRANGERS = re.compile(r"https?://(?:www\.mailjet\.com|i\.imgur\.com)/[\w./-]+")
 """Where MJML's own pictures lie. Who serves them knows who opens a mail, and when."""
@@ -208,7 +207,7 @@ class _Reading:
         outer = self._open[-1]
         if outer.name in VERBATIM:
             self._contexts.verbatim(outer.name, tag)
-            if outer.name in _TITLES and "<" in self._contexts.masked[tag.start : tag.end]:
+            if outer.mjml and "<" in self._contexts.masked[tag.start : tag.end]:
                 self._flaw(self._contexts.masked.index("<", tag.start), f"<{outer.name}> holds text and no tags")
         elif "<" in self._contexts.masked[tag.start : tag.end]:
             self._flaw(self._contexts.masked.index("<", tag.start), "no tag begins here: write < as &lt;")

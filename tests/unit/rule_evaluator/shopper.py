@@ -10,8 +10,17 @@ from services.rule_evaluator.document import parse_document
 from services.rule_evaluator.plan import Plan
 from services.rule_evaluator.rules import LiveRule
 from shared import profile
-from shared.clock import Instant
+from shared.clock import MINUTE, Instant
 from shared.messages import Case, Fire, HistoryEvent, Joined, Person, RuleState, Step, Verdict
+
+CART = {
+    "all": [
+        {"event": "added_to_cart", "within": "24h"},
+        {"not": {"event": "purchased", "since": "added_to_cart"}},
+        {"elapsed": "30m", "since": "added_to_cart"},
+    ]
+}
+HALF = 30 * MINUTE
 
 
 def rule(when: Any, *, version: int = 1, live_since: Instant = 0, **document: Any) -> LiveRule:
