@@ -10,8 +10,9 @@ import pytest
 from hypothesis import settings
 
 from services.local.nats import EmbeddedNats
-from services.local.postgres import EmbeddedPostgres, free_port
+from services.local.postgres import EmbeddedPostgres
 from services.setup import database as setup
+from tests.support.ports import free_port
 from tests.support.stack import DATABASE_PASSWORDS, NATS_PASSWORDS, USERS_CONF, Stack
 from tests.support.tracker import Tracker
 

@@ -17,8 +17,9 @@ from aiohttp import web
 from nats.js.api import AckPolicy, ConsumerConfig, StreamConfig
 
 from services.local.nats import EmbeddedNats
-from services.local.postgres import EmbeddedPostgres, free_port
+from services.local.postgres import EmbeddedPostgres
 from tests.support.load import send
+from tests.support.ports import free_port
 
 SECONDS = 5.0
 PAYLOAD = os.urandom(250)

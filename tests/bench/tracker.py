@@ -13,10 +13,10 @@ from typing import Any
 import uvloop
 
 from services.local.nats import EmbeddedNats
-from services.local.postgres import free_port
 from tests.bench.cpu import cpu_s
 from tests.bench.floors import bare_server
 from tests.support.load import Sent, send
+from tests.support.ports import free_port
 from tests.support.stack import NATS_PASSWORDS, USERS_CONF, Service, Stack
 
 KEY, FLOOD = "wk-public", "wk-flood"

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from services.local.postgres import free_port
 from services.mailer.inbound import MAX_SESSIONS
 from shared import subjects
 from shared.errors import NoResponders
@@ -17,6 +16,7 @@ from shared.reports import MailReport, MailsReported, ReportMails
 from tests.support.bounces import hand_over, sample, talk, token_of
 from tests.support.command import Ran, beckon
 from tests.support.mailing import People, allowed, hanging, id_of, outcomes, publish, reaches, settled, start
+from tests.support.ports import free_port
 from tests.support.smtp import HANG, SmtpServer, certificate
 from tests.support.stack import Service, Stack, until
 

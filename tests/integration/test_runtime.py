@@ -10,9 +10,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from services.local.postgres import free_port
 from shared import db
 from shared.errors import StartError
+from tests.support.ports import free_port
 from tests.support.stack import Service, Stack, until
 
 ALL = ("tracker", "state", "rule_evaluator", "throttle", "mailer", "webhook")

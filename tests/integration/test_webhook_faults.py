@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from services.local.nats import EmbeddedNats
-from services.local.postgres import EmbeddedPostgres, free_port
+from services.local.postgres import EmbeddedPostgres
 from services.setup import database as setup
 from services.webhook.circuit import FAILURES
 from shared import subjects
@@ -19,6 +19,7 @@ from shared.webhooks import (
     WebhooksReplayed,
 )
 from tests.support.mailing import People
+from tests.support.ports import free_port
 from tests.support.receiver import Receiver
 from tests.support.stack import DATABASE_PASSWORDS, Stack, until
 from tests.support.webhooks import allowed, arrived, ask, ended, found, outcomes, publish, reaches, start

@@ -8,8 +8,8 @@ import msgspec
 from aiohttp import web
 from standardwebhooks import Webhook
 
-from services.local.postgres import free_port
 from shared.clock import Instant, SystemClock
+from tests.support.ports import free_port
 
 SECRET = "whsec_dGhlIHNlY3JldCBvZiB0aGVzZSB0ZXN0cywgaW4gYmFzZTY0"
 

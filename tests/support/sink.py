@@ -8,7 +8,7 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 
-from services.local.postgres import free_port
+from tests.support.ports import free_port
 
 
 class Sink:

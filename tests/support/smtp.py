@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from services.local.postgres import free_port
+from tests.support.ports import free_port
 
 TLS, MAIL, RCPT, GO, DATA = STAGES = "TLS", "MAIL", "RCPT", "GO", "DATA"
 """GO is the answer to the command DATA, DATA that to the content. TLS, where it is offered, can only be dropped."""

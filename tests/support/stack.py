@@ -19,11 +19,12 @@ from nats.js.api import RawStreamMsg
 from nats.js.errors import NotFoundError
 
 from services.local.nats import EmbeddedNats
-from services.local.postgres import EmbeddedPostgres, free_port
+from services.local.postgres import EmbeddedPostgres
 from services.local.process import Process, spawn
 from shared import streams, subjects
 from shared.bus import Bus
 from shared.messages import Event
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 USERS_CONF = ROOT / "k8s/base/nats-users.conf"

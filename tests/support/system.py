@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from services.local.postgres import free_port
 from shared.clock import MILLISECOND, MINUTE, SECOND, SystemClock, rfc3339
+from tests.support.ports import free_port
 from tests.support.receiver import SECRET
 from tests.support.sink import Sink
 from tests.support.stack import ROOT, Service, Stack
